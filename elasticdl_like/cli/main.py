@@ -1,0 +1,66 @@
+"""The command `elasticdl`: its subcommands, and how it fails.
+
+An error is one line on standard error and an exit code that is not 0: 2 for flags that cannot be
+understood, 1 for everything else, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from elasticdl_like import __version__
+from elasticdl_like.cli import data, job, service, train
+from elasticdl_like.errors import ElasticdlError
+
+# gRPC would print a line about forking each time that a process is started.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="elasticdl")
+def elasticdl() -> None:
+    """Trains on machines that come and go, counting every record of every epoch exactly once."""
+
+
+for command in (train.train, service.master, service.worker, job.ledger, job.status, data.data):
+    elasticdl.add_command(command)
+
+
+def main() -> NoReturn:
+    """Runs the command line of this process, and exits."""
+    # A scheduler's way of saying Ctrl-C.
+    signal.signal(signal.SIGTERM, _raise_interrupt)
+    try:
+        exit_code = elasticdl.main(standalone_mode=False)
+        sys.exit(exit_code if isinstance(exit_code, int) else 0)
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted")
+        sys.exit(130)
+    except click.UsageError as error:
+        hint = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
+        _say(f"error: {error.format_message()}{hint}")
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        _say(f"error: {error.format_message()}")
+        sys.exit(error.exit_code)
+    except ElasticdlError as error:
+        if logging.getLogger().isEnabledFor(logging.DEBUG):
+            traceback.print_exc()
+        _say(f"error: {error}")
+        sys.exit(1)
+
+
+def _raise_interrupt(signal_number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _say(text: str) -> None:
+    click.echo(f"elasticdl: {text}", err=True)

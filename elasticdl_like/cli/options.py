@@ -1,0 +1,323 @@
+"""The flags of a job: their names, help and environment variables, and the configuration they make.
+
+Each flag `--some_flag` can also be set by the environment variable `ELASTICDL_SOME_FLAG`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from elasticdl_like.cli.compatibility import FLAGS, PARAMETER_SERVERS_REFUSED, ElasticdlFlag, Verdict
+from elasticdl_like.config import (
+    CheckpointConfig,
+    DataConfig,
+    DistributionStrategy,
+    JobConfig,
+    ModelConfig,
+    TrainingConfig,
+    parse_params,
+)
+from elasticdl_like.errors import ConfigError
+from elasticdl_like.job_directory import JobDirectory
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Command], Command]
+
+
+def option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
+    """Returns a flag that has an environment variable of the same name as well."""
+    name = next(each for each in names if each.startswith("--")).split("/")[0].lstrip("-")
+    return click.option(
+        *names,
+        envvar=f"ELASTICDL_{name.upper()}",
+        show_envvar=True,
+        show_default=attributes.get("default") not in (None, ""),
+        **{"default": None} | attributes,
+    )
+
+
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Returns all of the flags as one decorator, in the order that the help shows."""
+
+    def decorate(command: Command) -> Command:
+        for each in reversed(options):
+            command = each(command)
+        return command
+
+    return decorate
+
+
+log_options = together(
+    option(
+        "--log_level",
+        type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
+        default="INFO",
+        help="How much is logged. DEBUG also shows the traceback of an error.",
+    ),
+    option(
+        "--log_format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        help="Log lines and progress as text, or as one JSON object a line.",
+    ),
+)
+
+reader_options = together(
+    option("--model_zoo", help="Folder of model definition files."),
+    option(
+        "--model_def",
+        help="The function or class that makes the model, as package.module.name below the "
+        "model zoo.",
+    ),
+    option(
+        "--custom_data_reader",
+        default="",
+        help="Name of the data reader in the model definition file. Without it "
+        "custom_data_reader and CustomDataReader are looked for.",
+    ),
+    option(
+        "--custom_data_reader_params",
+        "--data_reader_params",
+        default="",
+        help="Arguments for the data reader: 'name=value; name=value', JSON, or @file.",
+    ),
+)
+
+_minibatch_range = click.IntRange(min=1)
+_count_range = click.IntRange(min=0)
+
+_job_options = together(
+    reader_options,
+    option("--training_data", required=True, help="Where the training data is."),
+    option("--validation_data", default="", help="Where the validation data is."),
+    option(
+        "--model_params",
+        default="",
+        help="Arguments for the model: 'name=value; name=value', JSON, or @file.",
+    ),
+    option("--feed", "--dataset_fn", default="feed", help="Name of the feed function."),
+    option("--feed_batch", default="feed_batch", help="Name of the feed_batch function."),
+    option("--loss", default="loss", help="Name of the loss function."),
+    option("--optimizer", default="optimizer", help="Name of the optimizer function."),
+    option(
+        "--eval_metrics_fn",
+        default="eval_metrics_fn",
+        help="Name of the function that returns the metrics.",
+    ),
+    option(
+        "--callbacks", default="callbacks", help="Name of the function that returns callbacks."
+    ),
+    option("--minibatch_size", type=_minibatch_range, default=64, help="Records in one step."),
+    option(
+        "--num_minibatches_per_task",
+        type=_minibatch_range,
+        default=8,
+        help="Minibatches in one task, the unit that is leased to a worker.",
+    ),
+    option(
+        "--num_epochs", type=_minibatch_range, default=1, help="Trips over the training data."
+    ),
+    option(
+        "--max_step", type=_count_range, default=0, help="Stop after this step; 0 for no limit."
+    ),
+    option(
+        "--shuffle/--no-shuffle",
+        default=True,
+        help="Whether the training data comes in a random order, decided by --seed.",
+    ),
+    option("--seed", type=int, default=0, help="Decides every random order."),
+    option(
+        "--distribution_strategy",
+        default="Local",
+        help="How several workers train one model: Local or AllReduce.",
+    ),
+    option("--job_name", default="", help="Name of the job; by default that of the model file."),
+    option(
+        "--job_dir",
+        default="",
+        help="Directory for the job's state, ledger and logs; by default jobs/JOB_NAME.",
+    ),
+    option("--output", default="", help="Directory for the trained model."),
+    option(
+        "--checkpoint_steps",
+        type=_count_range,
+        default=0,
+        help="Write a checkpoint each so many steps; 0 for none.",
+    ),
+    option(
+        "--checkpoint_dir",
+        default="",
+        help="Directory for the checkpoints; by default JOB_DIR/checkpoints.",
+    ),
+    option(
+        "--checkpoint_dir_for_init",
+        default="",
+        help="Start from the weights of this checkpoint, or of the newest in this directory.",
+    ),
+    option(
+        "--keep_checkpoint_max",
+        type=_count_range,
+        default=3,
+        help="Checkpoints to keep, the newest; 0 for all.",
+    ),
+    option(
+        "--evaluation_steps",
+        type=_count_range,
+        default=0,
+        help="Evaluate each so many steps; 0 for at the end of each epoch.",
+    ),
+    option(
+        "--log_loss_steps",
+        type=_count_range,
+        default=100,
+        help="Log the loss each so many steps; 0 for never.",
+    ),
+    option("--overwrite", is_flag=True, help="Remove an earlier job from --job_dir."),
+    option(
+        "--master_timeout",
+        type=click.FloatRange(min=0),
+        default=60.0,
+        help="Seconds that a worker waits for a silent master.",
+    ),
+    log_options,
+)
+
+
+def job_options(command: Command) -> Command:
+    """Adds every flag of a job, and ElasticDL's other flags, which say what became of them."""
+    for flag in FLAGS:
+        if flag.verdict is not Verdict.WORKS:
+            command = _compatibility_option(flag)(command)
+    return _job_options(command)
+
+
+def make_job_config(flags: Mapping[str, Any]) -> JobConfig:
+    """Returns the configuration that the flags of a job ask for.
+
+    Raises:
+        ConfigError: a flag has a value that cannot be used.
+    """
+    model = _model_config(flags)
+    name = flags["job_name"] or (model.model_def.split(".")[-2] if model else "job")
+    directory = job_directory_path(flags, name)
+    return JobConfig(
+        name=name,
+        model=model,
+        data=data_config(flags, flags["training_data"], flags["validation_data"]),
+        training=TrainingConfig(
+            minibatch_size=flags["minibatch_size"],
+            num_minibatches_per_task=flags["num_minibatches_per_task"],
+            num_epochs=flags["num_epochs"],
+            max_step=flags["max_step"],
+            shuffle=flags["shuffle"],
+            seed=flags["seed"],
+            evaluation_steps=flags["evaluation_steps"],
+            log_loss_steps=flags["log_loss_steps"],
+        ),
+        checkpoint=CheckpointConfig(
+            steps=flags["checkpoint_steps"],
+            directory=str(
+                Path(flags["checkpoint_dir"] or JobDirectory(directory).checkpoints).absolute()
+            ),
+            keep_max=flags["keep_checkpoint_max"],
+            directory_for_init=_absolute(flags["checkpoint_dir_for_init"]),
+        ),
+        output=_absolute(flags["output"]),
+        distribution_strategy=_strategy(flags["distribution_strategy"]),
+        log_level=flags["log_level"].upper(),
+    )
+
+
+def job_directory_path(flags: Mapping[str, Any], job_name: str) -> Path:
+    """Returns the job directory that the flags name."""
+    return Path(flags["job_dir"] or Path("jobs", job_name)).absolute()
+
+
+def data_config(
+    flags: Mapping[str, Any], training_data: str, validation_data: str = ""
+) -> DataConfig:
+    """Returns the data sets, and how to read them."""
+    return DataConfig(
+        training_data=training_data,
+        validation_data=validation_data,
+        custom_data_reader=flags["custom_data_reader"],
+        reader_params=parse_params(
+            flags["custom_data_reader_params"], "--custom_data_reader_params"
+        ),
+    )
+
+
+def model_config(flags: Mapping[str, Any]) -> ModelConfig | None:
+    """Returns where the model definition file is, or None when no flag names one.
+
+    Raises:
+        ConfigError: only one of the two flags is there.
+    """
+    if not flags["model_zoo"] and not flags["model_def"]:
+        return None
+    for name in ("model_zoo", "model_def"):
+        if not flags[name]:
+            raise ConfigError(f"--{name} is missing; --model_zoo and --model_def go together")
+    return ModelConfig(model_zoo=_absolute(flags["model_zoo"]), model_def=flags["model_def"])
+
+
+def _model_config(flags: Mapping[str, Any]) -> ModelConfig | None:
+    model = model_config(flags)
+    if model is None:
+        return None
+    return ModelConfig(
+        model_zoo=model.model_zoo,
+        model_def=model.model_def,
+        params=parse_params(flags["model_params"], "--model_params"),
+        loss=flags["loss"],
+        optimizer=flags["optimizer"],
+        feed=flags["feed"],
+        feed_batch=flags["feed_batch"],
+        eval_metrics_fn=flags["eval_metrics_fn"],
+        callbacks=flags["callbacks"],
+    )
+
+
+def _strategy(text: str) -> DistributionStrategy:
+    by_name = {
+        "local": DistributionStrategy.LOCAL,
+        "allreduce": DistributionStrategy.ALL_REDUCE,
+        "allreducestrategy": DistributionStrategy.ALL_REDUCE,
+    }
+    if text.lower() == "parameterserverstrategy":
+        raise ConfigError(f"--distribution_strategy {text}: {PARAMETER_SERVERS_REFUSED}")
+    if text.lower() not in by_name:
+        raise ConfigError(
+            f"--distribution_strategy {text!r} is not known; there is Local and AllReduce"
+        )
+    return by_name[text.lower()]
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute()) if path else ""
+
+
+def _compatibility_option(flag: ElasticdlFlag) -> Callable[[Command], Command]:
+    def check(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+        if value is None or context.resilient_parsing:
+            return
+        match flag.verdict_of(value):
+            case Verdict.REFUSED:
+                raise ConfigError(flag.message)
+            case Verdict.WARNING:
+                click.echo(f"elasticdl: warning: {flag.message}", err=True)
+
+    boolean: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if flag.is_boolean else {}
+    return click.option(
+        flag.name,
+        f"elasticdl_{flag.name.lstrip('-')}",
+        hidden=True,
+        expose_value=False,
+        callback=check,
+        default=None,
+        **boolean,
+    )

@@ -1,0 +1,170 @@
+"""What a person sees of a job: log lines, progress, ledger."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
+
+from elasticdl_like.master.progress import JobStatus
+
+_PLAIN_INTERVAL_S = 10.0
+
+
+def configure_logging(level: str, log_format: str) -> Console:
+    """Sends log lines to standard error; returns the console that shows them.
+
+    Args:
+        level: the name of a logging level.
+        log_format: "text", or "json" for one object a line.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    handler = _ConsoleHandler(console)
+    if log_format == "json":
+        handler.setFormatter(_JsonFormatter())
+    else:
+        handler.setFormatter(
+            logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+        )
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    return console
+
+
+@contextmanager
+def job_reporter(console: Console, log_format: str) -> Iterator[Callable[[JobStatus], None]]:
+    """Yields the function that shows how the job stands: a bar in a terminal, else lines."""
+    if console.is_terminal and log_format == "text":
+        with Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=None),
+            _StatusColumn(),
+            console=console,
+            transient=True,
+            expand=True,
+        ) as progress:
+            task_id = progress.add_task("", total=None, epoch="", status=None)
+
+            def show_bar(status: JobStatus) -> None:
+                progress.update(
+                    task_id,
+                    total=status.total_records,
+                    completed=status.records,
+                    epoch=f"{status.epoch + 1}/{status.num_epochs}",
+                    status=status,
+                )
+
+            yield show_bar
+        return
+    last_s, last_epoch, last_state = float("-inf"), -1, ""
+
+    def print_line(status: JobStatus) -> None:
+        nonlocal last_s, last_epoch, last_state
+        is_due = time.monotonic() - last_s > _PLAIN_INTERVAL_S
+        if not is_due and (status.epoch, status.state) == (last_epoch, last_state):
+            return
+        last_s, last_epoch, last_state = time.monotonic(), status.epoch, status.state
+        if log_format == "json":
+            line = json.dumps({"progress": status.to_plain()})
+        else:
+            line = f"epoch {status.epoch + 1}/{status.num_epochs}  {describe_progress(status)}"
+        console.out(line)
+
+    yield print_line
+
+
+def describe_progress(status: JobStatus) -> str:
+    """Returns records, rate, loss and time left in one line."""
+    parts = [f"{status.records:,}/{status.total_records:,} records"]
+    parts.append(f"{status.records_per_s:,.0f} records/s")
+    parts.append(f"step {status.step:,}")
+    if status.loss is not None:
+        parts.append(f"loss {status.loss:.4f}")
+    if status.remaining_s is not None and status.state == "running":
+        parts.append(f"{_duration(status.remaining_s)} left")
+    return "  ".join(parts)
+
+
+def ledger_table(ledger: Mapping[str, Any]) -> str:
+    """Returns the ledger as a table of text."""
+    header = ["type", "epoch", "step", "records", "committed", "leased", "quarantined", "missing"]
+    rows = [
+        [
+            entry["type"],
+            str(entry["epoch"]),
+            f"{entry['step']:,}" if "step" in entry else "",
+            f"{entry['records']:,}",
+            f"{entry['committed']:,}",
+            f"{entry['leased']:,}",
+            f"{entry['quarantined']:,}",
+            "not ended" if entry["missing"] is None else f"{entry['missing']:,}",
+        ]
+        for entry in ledger["epochs"]
+    ]
+    return format_table(header, rows)
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns rows of text under a header, the first column flush left, the others right."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [header, *rows]
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class _StatusColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        status = task.fields["status"]
+        return Text("starting" if status is None else describe_progress(status))
+
+
+class _ConsoleHandler(logging.Handler):
+    """Prints above the progress bar."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.out(self.format(record), highlight=False)
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": record.created,
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def configure_worker_logging(level: str, log_format: str) -> None:
+    """Sends log lines to standard error, which is the worker's log file."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        _JsonFormatter()
+        if log_format == "json"
+        else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    )
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

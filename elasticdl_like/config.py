@@ -1,0 +1,237 @@
+"""What a job is asked to do, in small frozen dataclasses.
+
+The master holds the one `JobConfig` of a job and gives it to every worker that registers, so that
+no two processes can disagree about it. It travels, and is kept, as JSON.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from elasticdl_like.errors import ConfigError
+
+
+class DistributionStrategy(StrEnum):
+    """How several workers train one model."""
+
+    LOCAL = "Local"
+    ALL_REDUCE = "AllReduce"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Where the model definition is, and the names in it.
+
+    Attributes:
+        model_zoo: the folder that `model_def` is relative to, an absolute path.
+        model_def: `package.module.attribute`, the attribute being the function or class that
+            makes the model.
+        params: keyword arguments for that attribute.
+    """
+
+    model_zoo: str
+    model_def: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    loss: str = "loss"
+    optimizer: str = "optimizer"
+    feed: str = "feed"
+    feed_batch: str = "feed_batch"
+    eval_metrics_fn: str = "eval_metrics_fn"
+    callbacks: str = "callbacks"
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The data sets, and how to read them.
+
+    Attributes:
+        training_data: origin of the training records.
+        validation_data: origin of the validation records, or "" for none.
+        custom_data_reader: name of the reader in the model file, or "" for the default names.
+        reader_params: keyword arguments for the reader; JSON values.
+    """
+
+    training_data: str
+    validation_data: str = ""
+    custom_data_reader: str = ""
+    reader_params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the model is trained.
+
+    Attributes:
+        minibatch_size: records in one step.
+        num_minibatches_per_task: minibatches in one task; with the former, the task's records.
+        num_epochs: trips over the training data.
+        max_step: the last step, or 0 for no limit.
+        shuffle: whether tasks, and records inside a task, come in a seeded random order.
+        seed: decides every order.
+        evaluation_steps: evaluate each so many steps, or 0 for at the end of each epoch.
+        log_loss_steps: log the loss each so many steps, or 0 for never.
+    """
+
+    minibatch_size: int = 64
+    num_minibatches_per_task: int = 8
+    num_epochs: int = 1
+    max_step: int = 0
+    shuffle: bool = True
+    seed: int = 0
+    evaluation_steps: int = 0
+    log_loss_steps: int = 100
+
+    @property
+    def records_per_task(self) -> int:
+        """The largest number of records in a task."""
+        return self.minibatch_size * self.num_minibatches_per_task
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """When checkpoints are written, and where.
+
+    Attributes:
+        steps: one each so many steps, or 0 for none.
+        directory: where they go, an absolute path.
+        keep_max: how many of the newest are kept, or 0 for all.
+        directory_for_init: a checkpoint, or a directory of them, that the weights start from;
+            "" for the model's own initial weights.
+    """
+
+    steps: int = 0
+    directory: str = ""
+    keep_max: int = 3
+    directory_for_init: str = ""
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """Everything that decides what a job does.
+
+    Attributes:
+        name: the job's name, for people.
+        model: the model definition; None for a job that only hands out data.
+        output: directory for the trained model, an absolute path, or "" for none.
+        distribution_strategy: how several workers train one model.
+        log_level: level of the workers' logs.
+    """
+
+    name: str
+    data: DataConfig
+    model: ModelConfig | None = None
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    output: str = ""
+    distribution_strategy: DistributionStrategy = DistributionStrategy.LOCAL
+    log_level: str = "INFO"
+
+    def to_json(self) -> str:
+        """Returns the configuration as one line of JSON."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> JobConfig:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            ConfigError: the text is not a job configuration, or that of another version.
+        """
+        try:
+            plain = json.loads(text)
+            model = plain.pop("model")
+            return cls(
+                model=None if model is None else ModelConfig(**model),
+                data=DataConfig(**plain.pop("data")),
+                training=TrainingConfig(**plain.pop("training")),
+                checkpoint=CheckpointConfig(**plain.pop("checkpoint")),
+                distribution_strategy=DistributionStrategy(plain.pop("distribution_strategy")),
+                **plain,
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ConfigError(
+                f"the job configuration cannot be read ({error}); "
+                "use one version of elasticdl for the master and all workers"
+            ) from error
+
+
+def parse_params(text: str, flag: str) -> dict[str, Any]:
+    """Parses the parameters for a user's function or class.
+
+    Three forms: `k=v; k2=v2`, a JSON object, or `@file` with either of them inside. A value that
+    is a JSON or Python literal becomes that; any other is a string. Nothing is evaluated.
+
+    Args:
+        text: the value of the flag.
+        flag: its name, for the error message.
+
+    Raises:
+        ConfigError: the text does not parse.
+    """
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{flag}: cannot read {text[1:]!r}: {error}") from error
+    text = text.strip()
+    if text.startswith("{"):
+        try:
+            params = json.loads(text)
+        except ValueError as error:
+            raise ConfigError(f"{flag}: not a JSON object: {error}") from error
+    else:
+        params = {}
+        for assignment in _split_outside_quotes(text, flag):
+            name, equals, value = assignment.partition("=")
+            name = name.strip()
+            if not equals:
+                raise ConfigError(f"{flag}: {assignment.strip()!r} is not of the form name=value")
+            if name in params:
+                raise ConfigError(f"{flag}: {name!r} is given twice")
+            params[name] = _parse_literal(value.strip())
+    for name in params:
+        if not name.isidentifier():
+            raise ConfigError(f"{flag}: {name!r} cannot be the name of a parameter")
+    return params
+
+
+def _split_outside_quotes(text: str, flag: str) -> Iterator[str]:
+    """Splits at each semicolon and line break that is not inside quotes."""
+    start, quote, escaped = 0, "", False
+    for index, character in enumerate(text):
+        if escaped:
+            escaped = False
+        elif quote:
+            escaped = character == "\\"
+            if character == quote:
+                quote = ""
+        elif character in "'\"" and text[start:index].rstrip()[-1:] in "=[{(,:":
+            quote = character  # an apostrophe inside a bare word is not a quote
+        elif character in ";\n":
+            if text[start:index].strip():
+                yield text[start:index]
+            start = index + 1
+    if quote:
+        raise ConfigError(f"{flag}: a {quote} is never closed in {text[start:].strip()!r}")
+    if text[start:].strip():
+        yield text[start:]
+
+
+def _parse_literal(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        value = ast.literal_eval(text)
+        # The parameters travel as JSON; what JSON cannot hold stays the string that it was.
+        return json.loads(json.dumps(value))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return text

@@ -1,0 +1,91 @@
+"""The reader contract: what a data source must be able to do.
+
+A reader is deterministic: the same version of the source gives the same shards in the master
+and in every worker, and a range of a shard always holds the same records in the same order. It is
+constructed once for each data set and process and used by one thread at a time. It never yields
+fewer or more records than asked for in silence; empty records are records.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elasticdl_like.tasks import Task
+
+RecordBatch = list[Any] | dict[str, NDArray[Any]]
+"""Records in their order: a list of records, or a dict of equally long columns."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a reader knows of its columns; handed to `feed` and `feed_batch`."""
+
+    column_names: tuple[str, ...] = ()
+    column_dtypes: Mapping[str, np.dtype[Any]] = field(default_factory=dict)
+
+
+class AbstractDataReader(ABC):
+    """Base class of a data reader; the two abstract methods are all that a user must write.
+
+    A reader is called as `Reader(data_origin=…, records_per_task=…, **params)` with just those of
+    the arguments that its signature names (all of them when it takes `**kwargs`); `params` are
+    those of `--custom_data_reader_params`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.kwargs = kwargs
+
+    @abstractmethod
+    def create_shards(self) -> Mapping[str, tuple[int, int]]:
+        """Returns `{shard name: (index of its first record, number of its records)}`.
+
+        `{name: number of records}` and a list of `(name, first, number)` are understood as well.
+        Called once a job, in the master.
+        """
+
+    @abstractmethod
+    def read_records(self, task: Task) -> Iterator[Any]:
+        """Yields the records `task.start` to `task.end` (exclusive) of shard `task.shard_name`.
+
+        Called in the workers, any number of times, in any order of tasks.
+        """
+
+    @property
+    def output_signature(self) -> Any:
+        """The type of one record: a dtype, or a tuple or dict of them.
+
+        A dtype is a NumPy or TensorFlow dtype, its name, or a `tf.TensorSpec`. An older name of
+        this property, `records_output_types`, is understood as well.
+        """
+        return "string"
+
+    @property
+    def metadata(self) -> Metadata:
+        """What is known of the columns."""
+        return Metadata()
+
+
+class BatchDataReader(AbstractDataReader):
+    """Base class of a reader that yields batches.
+
+    One Python call for each record is two orders of magnitude slower than one for each batch, so
+    the built-in readers are of this kind.
+    """
+
+    @abstractmethod
+    def read_record_batches(self, task: Task) -> Iterator[RecordBatch]:
+        """Yields the records of the task, in their order, in batches of any size."""
+
+    def read_records(self, task: Task) -> Iterator[Any]:
+        """Yields the records one by one; one of a batch of columns is a tuple in column order."""
+        for batch in self.read_record_batches(task):
+            if isinstance(batch, dict):
+                yield from zip(*batch.values(), strict=True)
+            else:
+                yield from batch

@@ -1,0 +1,155 @@
+"""Reads tasks through any reader, built in or a user's, and checks what comes out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+from elasticdl_like.data_readers.base import BatchDataReader, RecordBatch
+from elasticdl_like.data_readers.shards import normalise_shards
+from elasticdl_like.errors import ElasticdlError, ReaderError, RecordCountError
+from elasticdl_like.ordering import position_order
+from elasticdl_like.tasks import Lease, Shard, Task
+
+_RECORDS_PER_BATCH = 2048
+
+
+class DataReader(Protocol):
+    """What is needed of a reader; its class need not be derived from `AbstractDataReader`."""
+
+    def create_shards(self) -> Any:
+        """Returns the table of shards."""
+
+    def read_records(self, task: Task) -> Iterator[Any]:
+        """Yields the records of a task."""
+
+
+def batch_size(batch: RecordBatch) -> int:
+    """Returns the number of records in a batch."""
+    if isinstance(batch, dict):
+        return len(next(iter(batch.values()), ()))
+    return len(batch)
+
+
+def slice_batch(batch: RecordBatch, start: int, end: int) -> RecordBatch:
+    """Returns the records `start` to `end` (exclusive) of a batch."""
+    if isinstance(batch, dict):
+        return {name: column[start:end] for name, column in batch.items()}
+    return batch[start:end]
+
+
+def join_batches(batches: list[RecordBatch]) -> RecordBatch:
+    """Returns one batch of all records; all batches are of one kind, and there is at least one."""
+    first = batches[0]
+    if len(batches) == 1:
+        return first
+    if isinstance(first, dict):
+        return {
+            name: np.concatenate([batch[name] for batch in batches])  # type: ignore[call-overload]
+            for name in first
+        }
+    return list(itertools.chain.from_iterable(batches))
+
+
+def list_shards(reader: DataReader) -> tuple[Shard, ...]:
+    """Returns the shards of a reader's data set, normalised and sorted.
+
+    Raises:
+        ShardTableError: `create_shards` did not return a table of shards.
+        ReaderError: it raised an exception.
+        DataError: a built-in reader could not find or read the data.
+    """
+    name = type(reader).__name__
+    try:
+        table = reader.create_shards()
+    except ElasticdlError:
+        raise
+    except Exception as error:
+        raise ReaderError(
+            f"{name}.create_shards() raised {type(error).__name__}: {error}"
+        ) from error
+    return normalise_shards(table, name)
+
+
+def read_task(reader: DataReader, task: Task) -> Iterator[RecordBatch]:
+    """Yields the records of a task in batches, exactly `task.size` of them.
+
+    Raises:
+        RecordCountError: the reader yielded too few or too many.
+        ReaderError: the reader raised an exception.
+        DataError: a built-in reader could not read the data.
+    """
+    delivered = 0
+    for batch in _guarded(_batches(reader, task), reader, task):
+        size = batch_size(batch)
+        delivered += size
+        if delivered > task.size:
+            raise RecordCountError(
+                f"{type(reader).__name__} yielded more than the {task.size} records it was asked "
+                f"for: {task}"
+            )
+        if size:
+            yield batch
+    if delivered < task.size:
+        raise RecordCountError(
+            f"{type(reader).__name__} yielded {delivered} records instead of {task.size}: {task}"
+        )
+
+
+def read_lease(reader: DataReader, lease: Lease) -> Iterator[RecordBatch]:
+    """Yields the records at the positions of a lease, in the order of the positions.
+
+    A lease in shuffled order holds all its records in memory at once; a task is small.
+
+    Raises:
+        DataError: as `read_task`.
+    """
+    task = lease.task
+    if lease.order_key is None:
+        yield from read_task(
+            reader,
+            Task(
+                task.shard_name,
+                task.start + lease.start_position,
+                task.start + lease.end_position,
+                task.epoch,
+                task.type,
+            ),
+        )
+        return
+    offsets = position_order(task.size, lease.order_key)[
+        lease.start_position : lease.end_position
+    ]
+    first, end = int(offsets.min()), int(offsets.max()) + 1
+    narrowed = Task(task.shard_name, task.start + first, task.start + end, task.epoch, task.type)
+    records = join_batches(list(read_task(reader, narrowed)))
+    offsets -= first
+    if isinstance(records, dict):
+        yield {name: column[offsets] for name, column in records.items()}
+    else:
+        yield [records[offset] for offset in offsets.tolist()]
+
+
+def _batches(reader: DataReader, task: Task) -> Iterator[RecordBatch]:
+    if isinstance(reader, BatchDataReader):
+        return reader.read_record_batches(task)
+    records = iter(reader.read_records(task))
+    # One record more than asked for is enough to see that there are too many.
+    bounded = itertools.islice(records, task.size + 1)
+    return iter(lambda: list(itertools.islice(bounded, _RECORDS_PER_BATCH)), [])
+
+
+def _guarded(
+    batches: Iterator[RecordBatch], reader: DataReader, task: Task
+) -> Iterator[RecordBatch]:
+    try:
+        yield from batches
+    except ElasticdlError:
+        raise
+    except Exception as error:
+        raise ReaderError(
+            f"{type(reader).__name__} raised {type(error).__name__}: {error}, while reading {task}"
+        ) from error

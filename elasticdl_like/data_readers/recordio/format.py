@@ -1,0 +1,298 @@
+"""The bytes of a RecordIO chunk in both dialects: pure functions, no files.
+
+A RecordIO file is a run of chunks. A chunk is a header of five little-endian uint32 and a body:
+
+    go      magic, CRC-32 of the body,  compressor,         body size,  record count
+    python  magic, record count,        CRC-32C of the body, compressor, body size
+
+The checksum is of the body as stored. Decompressed, a body is a run of (little-endian uint32
+length, that many bytes), one for each record; empty records are records. Compressors, with their
+codes in each dialect:
+
+            go                         python
+    none    0                          1
+    snappy  1, framed stream           2, raw block
+    gzip    2, one member              3, one member
+
+The sources of the format are its two implementations: github.com/wangkuiyi/recordio (`header.go`,
+`chunk.go`) and github.com/elasticdl/pyrecordio (`recordio/recordio/header.py`, `chunk.py`).
+Neither writes a chunk without records, so a chunk that claims none is damaged.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+import cramjam
+import google_crc32c
+import numpy as np
+
+from elasticdl_like.errors import DataError
+
+MAGIC = 0x01020304
+HEADER_BYTES = 20
+
+_HEADER = struct.Struct("<5I")
+_LENGTH = struct.Struct("<I")
+_LENGTH_BYTES = _LENGTH.size
+_MAX_UINT32 = 2**32 - 1
+
+# Below this many records the set-up of the NumPy path costs more than it saves.
+_MANY_RECORDS = 32
+
+
+class Dialect(StrEnum):
+    """Which of the two RecordIO implementations a chunk is laid out for."""
+
+    GO = "go"
+    PYTHON = "python"
+
+
+class Compressor(StrEnum):
+    """How the body of a chunk is compressed."""
+
+    NONE = "none"
+    SNAPPY = "snappy"
+    GZIP = "gzip"
+
+
+_COMPRESSORS = tuple(Compressor)
+_FIRST_CODE = {Dialect.GO: 0, Dialect.PYTHON: 1}
+
+# How many bytes one stored byte can become at most. Snappy: the densest element is a copy of 64
+# bytes in 3. Deflate: a match of 258 bytes takes at least 2 bits.
+_MAX_EXPANSION = {Compressor.NONE: 1, Compressor.SNAPPY: 22, Compressor.GZIP: 1032}
+
+
+class ChunkFormatError(DataError):
+    """The bytes of one chunk are not a RecordIO chunk; the caller knows the file and the offset."""
+
+
+class ChunkHeader(NamedTuple):
+    """What the header of a chunk says.
+
+    Attributes:
+        dialect: the layout of the header.
+        compressor: how the body is compressed.
+        body_crc: checksum of the stored body, CRC-32 in the go dialect and CRC-32C in the other.
+        body_size_bytes: size of the stored body.
+        record_count: number of records in the body.
+    """
+
+    dialect: Dialect
+    compressor: Compressor
+    body_crc: int
+    body_size_bytes: int
+    record_count: int
+
+
+def decode_header(header: bytes, following_bytes: int) -> ChunkHeader:
+    """Reads a chunk header and tells its dialect.
+
+    The last field but one settles the dialect. In the python dialect it is the compressor, 1 to 3;
+    in the go dialect it is the body size, which is never below 4, the size of one empty record.
+
+    Args:
+        header: the `HEADER_BYTES` bytes of the header; fewer if the file ends before.
+        following_bytes: how many bytes the file has after the header.
+
+    Raises:
+        ChunkFormatError: the header is cut short, is of neither dialect, or claims a body or a
+            number of records that the file has no room for.
+    """
+    if len(header) < HEADER_BYTES:
+        raise ChunkFormatError(
+            f"the file ends {len(header)} bytes into a chunk header of {HEADER_BYTES}"
+        )
+    magic, second, third, fourth, fifth = _HEADER.unpack(header)
+    if magic != MAGIC:
+        raise ChunkFormatError(
+            f"no RecordIO chunk starts here: found {header[:4]!r}, "
+            f"not {MAGIC.to_bytes(4, 'little')!r}"
+        )
+    if 1 <= fourth <= 3:
+        parsed = ChunkHeader(Dialect.PYTHON, _COMPRESSORS[fourth - 1], third, fifth, second)
+    elif third <= 2:
+        parsed = ChunkHeader(Dialect.GO, _COMPRESSORS[third], second, fourth, fifth)
+    else:
+        raise ChunkFormatError(
+            "the chunk header has no known compressor: "
+            f"{third} if it is of the go dialect, {fourth} if of the python dialect"
+        )
+    if parsed.body_size_bytes > following_bytes:
+        raise ChunkFormatError(
+            f"the chunk claims a body of {parsed.body_size_bytes} bytes, "
+            f"but the file has {following_bytes} more"
+        )
+    room_bytes = parsed.body_size_bytes * _MAX_EXPANSION[parsed.compressor]
+    if not 1 <= parsed.record_count <= room_bytes // _LENGTH_BYTES:
+        raise ChunkFormatError(
+            f"the chunk claims {parsed.record_count} records "
+            f"in a body of {parsed.body_size_bytes} bytes ({parsed.compressor})"
+        )
+    return parsed
+
+
+def decode_chunk(header: ChunkHeader, body: bytes) -> list[bytes]:
+    """Returns the records of a chunk.
+
+    Memory is bounded by what `body` can really hold, whatever the sizes that it claims.
+
+    Args:
+        header: as returned by `decode_header`.
+        body: the stored body.
+
+    Raises:
+        ChunkFormatError: the body is cut short, does not match its checksum, cannot be
+            decompressed, or does not consist of exactly the records that the header counts.
+    """
+    if len(body) != header.body_size_bytes:
+        raise ChunkFormatError(
+            f"the file ends {len(body)} bytes into a chunk body of {header.body_size_bytes}"
+        )
+    crc = _checksum(header.dialect, body)
+    if crc != header.body_crc:
+        raise ChunkFormatError(
+            f"the chunk body has checksum {crc:#010x}, but its header says {header.body_crc:#010x}"
+        )
+    try:
+        decoded = _decompress(header.dialect, header.compressor, body)
+    except (cramjam.DecompressionError, zlib.error) as error:
+        raise ChunkFormatError(
+            f"the chunk body cannot be decompressed ({header.compressor}): {error}"
+        ) from error
+    return _split(decoded, header.record_count)
+
+
+def encode_chunk(records: Sequence[bytes], dialect: Dialect, compressor: Compressor) -> bytes:
+    """Returns the header and the body of a chunk of these records, of which there is at least one.
+
+    Raises:
+        ChunkFormatError: there are no records, or more bytes of them than the format can count.
+    """
+    if not records:
+        raise ChunkFormatError("a chunk needs at least one record")
+    decoded_bytes = sum(map(len, records)) + _LENGTH_BYTES * len(records)
+    _check_countable(decoded_bytes)
+    decoded = b"".join(part for record in records for part in (_LENGTH.pack(len(record)), record))
+    body = _compress(dialect, compressor, decoded)
+    _check_countable(len(body))
+    code = _FIRST_CODE[dialect] + _COMPRESSORS.index(compressor)
+    crc = _checksum(dialect, body)
+    if dialect is Dialect.GO:
+        header = _HEADER.pack(MAGIC, crc, code, len(body), len(records))
+    else:
+        header = _HEADER.pack(MAGIC, len(records), crc, code, len(body))
+    return header + body
+
+
+def encoded_size(record: bytes) -> int:
+    """Returns how many bytes a record takes up in a body before compression."""
+    return _LENGTH_BYTES + len(record)
+
+
+def _check_countable(size_bytes: int) -> None:
+    if size_bytes > _MAX_UINT32:
+        raise ChunkFormatError(
+            f"a chunk of {size_bytes} bytes is more than RecordIO can count ({_MAX_UINT32}); "
+            "write smaller records"
+        )
+
+
+def _checksum(dialect: Dialect, body: bytes) -> int:
+    if dialect is Dialect.GO:
+        return zlib.crc32(body)
+    return int(google_crc32c.value(body))
+
+
+def _compress(dialect: Dialect, compressor: Compressor, decoded: bytes) -> bytes:
+    match compressor, dialect:
+        case Compressor.NONE, _:
+            return decoded
+        case Compressor.GZIP, _:
+            return zlib.compress(decoded, wbits=zlib.MAX_WBITS | 16)
+        case Compressor.SNAPPY, Dialect.GO:
+            return bytes(cramjam.snappy.compress(decoded))
+        case _:
+            return bytes(cramjam.snappy.compress_raw(decoded))
+
+
+def _decompress(dialect: Dialect, compressor: Compressor, body: bytes) -> bytes:
+    match compressor, dialect:
+        case Compressor.NONE, _:
+            return body
+        case Compressor.GZIP, _:
+            return _gunzip(body)
+        case Compressor.SNAPPY, Dialect.GO:
+            # Nothing to bound: the output grows frame by frame, and a frame claims 64 KiB at most.
+            return bytes(cramjam.snappy.decompress(body))
+        case _:
+            # The claimed size is allocated at once, so it must be believable.
+            claimed_bytes = cramjam.snappy.decompress_raw_len(body)
+            _check_believable(claimed_bytes, compressor, body)
+            return bytes(cramjam.snappy.decompress_raw(body))
+
+
+def _gunzip(body: bytes) -> bytes:
+    # The trailer of a gzip member ends with its decompressed size. Taken as the limit, it stops a
+    # damaged stream early; if something else follows the member, it is a wrong limit and shows.
+    claimed_bytes = int.from_bytes(body[-4:], "little")
+    _check_believable(claimed_bytes, Compressor.GZIP, body)
+    decompressor = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    decoded = decompressor.decompress(body, claimed_bytes + 1)
+    if not decompressor.eof or decompressor.unused_data:
+        raise ChunkFormatError(
+            "the chunk body is not one whole gzip member: "
+            + ("it goes on after its end" if decompressor.eof else "its end is missing")
+        )
+    return decoded
+
+
+def _check_believable(claimed_bytes: int, compressor: Compressor, body: bytes) -> None:
+    if claimed_bytes > len(body) * _MAX_EXPANSION[compressor]:
+        raise ChunkFormatError(
+            f"the chunk body of {len(body)} bytes claims to decompress to {claimed_bytes}, "
+            f"more than {compressor} can do"
+        )
+
+
+def _split(decoded: bytes, count: int) -> list[bytes]:
+    if count >= _MANY_RECORDS:
+        equal = _split_equal(decoded, count)
+        if equal is not None:
+            return equal
+    unpack = _LENGTH.unpack_from
+    records: list[bytes] = []
+    stop = 0
+    try:
+        # No bounds are checked in the loop. A record that is too long moves `stop` past the end,
+        # which the next `unpack` or the comparison below finds; its slice is cut at the end.
+        for _ in range(count):
+            start = stop + _LENGTH_BYTES
+            stop = start + unpack(decoded, stop)[0]
+            records.append(decoded[start:stop])
+    except struct.error:
+        pass  # no room for the length of a record: `records` is too short, reported below
+    if len(records) != count or stop != len(decoded):
+        raise ChunkFormatError(
+            f"the chunk decompresses to {len(decoded)} bytes, which are not its {count} records: "
+            f"number {len(records)} ends at byte {stop}"
+        )
+    return records
+
+
+def _split_equal(decoded: bytes, count: int) -> list[bytes] | None:
+    """Returns the records if they are all of one length above 0, several times as fast."""
+    row_bytes, rest_bytes = divmod(len(decoded), count)
+    length = row_bytes - _LENGTH_BYTES
+    if rest_bytes or length <= 0:
+        return None
+    rows = np.frombuffer(decoded, np.dtype([("length", "<u4"), ("record", f"V{length}")]))
+    if (rows["length"] != length).any():
+        return None
+    records: list[bytes] = rows["record"].tolist()
+    return records

@@ -1,0 +1,104 @@
+"""The errors of elasticdl, in one small hierarchy.
+
+    ElasticdlError
+    ├── RetryableError              may pass by itself: wait, then ask again
+    │   └── MasterUnavailableError
+    └── PermanentError              the same call will fail in the same way again
+        ├── ConfigError             a flag or a parameter
+        ├── ModelDefinitionError    the model definition file, or what is defined in it
+        ├── DataError               the data source
+        │   ├── ShardTableError     what `create_shards` returned
+        │   ├── CorruptDataError    stored bytes that are not what they claim to be
+        │   ├── RecordCountError    a reader that yielded too few or too many records
+        │   └── ReaderError         an exception inside a data reader
+        ├── JobDirectoryError       a job directory that is in use, finished or unreadable
+        ├── JobFailedError          the job, as told to those who take part in it
+        ├── MasterLostError         the master was not reachable for too long
+        ├── UnknownWorkerError      the master does not know, or has given up, this worker
+        ├── LeaseLostError          a commit of records that are no longer this worker's
+        └── InvalidRequestError     a call that breaks the protocol
+
+A message says what was found, where, and what to do about it, in one line.
+"""
+
+from __future__ import annotations
+
+
+class ElasticdlError(Exception):
+    """Base of every error that elasticdl raises on purpose."""
+
+
+class RetryableError(ElasticdlError):
+    """A failure that may pass by itself."""
+
+
+class MasterUnavailableError(RetryableError):
+    """One call to the master got no answer."""
+
+
+class PermanentError(ElasticdlError):
+    """A failure that repeats until somebody changes something."""
+
+
+class ConfigError(PermanentError):
+    """A flag or a parameter has a value that cannot be used."""
+
+
+class ModelDefinitionError(PermanentError):
+    """The model definition file lacks something, or something in it is not as agreed."""
+
+
+class DataError(PermanentError):
+    """The data source cannot be found or read."""
+
+
+class ShardTableError(DataError):
+    """`create_shards` returned something that is not a table of shards."""
+
+
+class CorruptDataError(DataError):
+    """Stored bytes are not what they claim to be.
+
+    Args:
+        path: the file.
+        offset_bytes: where in the file the damaged part begins.
+        problem: what was found there.
+    """
+
+    def __init__(self, path: str, offset_bytes: int, problem: str) -> None:
+        super().__init__(f"{path}, at byte {offset_bytes}: {problem}")
+        self.path = path
+        self.offset_bytes = offset_bytes
+        self.problem = problem
+
+
+class RecordCountError(DataError):
+    """A data reader yielded too few or too many records for a task."""
+
+
+class ReaderError(DataError):
+    """A data reader raised an exception of its own."""
+
+
+class JobDirectoryError(PermanentError):
+    """A job directory is in use, holds another job, or cannot be read."""
+
+
+class JobFailedError(PermanentError):
+    """The job has failed; the message is the reason."""
+
+
+class MasterLostError(PermanentError):
+    """The master was not reachable for longer than the master time-out."""
+
+
+class UnknownWorkerError(PermanentError):
+    """The master does not know this worker, or has given it up for lost."""
+
+
+class LeaseLostError(PermanentError):
+    """The master refused a commit, because its records are no longer leased to this worker."""
+
+
+class InvalidRequestError(PermanentError):
+    """A call to the master breaks the protocol."""

@@ -1,0 +1,103 @@
+"""How far a job is and how fast it goes, with the clock passed in."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from elasticdl_like.tasks import EpochKey
+
+
+class RateMeter:
+    """The rate of a growing count over the last `window_s` seconds, from its first growth on."""
+
+    def __init__(self, window_s: float = 10.0) -> None:
+        self._window_s = window_s
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def add(self, now_s: float, count: int) -> None:
+        """Notes the count as it is now."""
+        if len(self._samples) == 1 and self._samples[0][1] == count:
+            self._samples.clear()
+        self._samples.append((now_s, count))
+        while len(self._samples) > 2 and now_s - self._samples[1][0] > self._window_s:
+            self._samples.popleft()
+
+    def per_second(self) -> float:
+        """Returns the rate; 0.0 as long as there are not two samples to tell it from."""
+        if len(self._samples) < 2:
+            return 0.0
+        (first_s, first), (last_s, last) = self._samples[0], self._samples[-1]
+        return (last - first) / (last_s - first_s) if last_s > first_s else 0.0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The metrics of one evaluation."""
+
+    key: EpochKey
+    metrics: Mapping[str, float]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns the evaluation as it stands in the status' JSON."""
+        return {"epoch": self.key.epoch, "step": self.key.step, "metrics": dict(self.metrics)}
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """One worker, as `elasticdl status` shows it.
+
+    Attributes:
+        worker_id: its number.
+        description: host and process id.
+        silent_s: how long ago it was last heard from, in seconds.
+    """
+
+    worker_id: int
+    description: str
+    silent_s: float
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """How a job stands.
+
+    Attributes:
+        job: its name.
+        state: running, finished, failed or interrupted.
+        reason: why it failed or ended early, else "".
+        epoch: the training epoch, from 0.
+        num_epochs: how many there will be.
+        epoch_records: committed and quarantined records of this epoch.
+        records_per_epoch: the size of the training data.
+        records: committed and quarantined records of all epochs.
+        total_records: what `records` will be at the end.
+        records_per_s: the rate of the last seconds.
+        remaining_s: the time left at that rate, or None when that cannot be told.
+        step: the last finished step.
+        loss: the training loss last reported, or None.
+        evaluations: all of them, in order.
+        workers: those that take part now.
+    """
+
+    job: str
+    state: str
+    reason: str
+    epoch: int
+    num_epochs: int
+    epoch_records: int
+    records_per_epoch: int
+    records: int
+    total_records: int
+    records_per_s: float
+    remaining_s: float | None
+    step: int
+    loss: float | None
+    evaluations: Sequence[Evaluation]
+    workers: Sequence[WorkerStatus]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns the status as `elasticdl status --json` prints it."""
+        return asdict(self) | {"evaluations": [each.to_plain() for each in self.evaluations]}

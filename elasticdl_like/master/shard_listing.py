@@ -1,0 +1,111 @@
+"""Lists the shards of the job's data sets.
+
+A user's reader is run in a process of its own, because its model definition file imports
+TensorFlow, which the master does not: the master stays small, starts fast, and outlives whatever
+that code does. Run as a module, this file is that process: a request as JSON on standard input,
+a reply as JSON on what was standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from elasticdl_like.config import JobConfig
+from elasticdl_like.data_readers.reading import list_shards
+from elasticdl_like.data_readers.registry import make_reader
+from elasticdl_like.errors import DataError, ElasticdlError, PermanentError, ReaderError
+from elasticdl_like.tasks import Shard
+
+_LAST_LINES = 5
+
+
+def list_job_shards(
+    config: JobConfig, log_path: Path
+) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
+    """Returns the shards of the training data, and of the validation data (empty when none).
+
+    Args:
+        config: the job.
+        log_path: gets what a user's reader prints.
+
+    Raises:
+        ElasticdlError: the data cannot be found or read, or the reader is not right.
+    """
+    if config.data.custom_data_reader:
+        return _list_in_subprocess(config, log_path)
+    return _list_here(config)
+
+
+def _list_here(config: JobConfig) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
+    data = config.data
+    tables = []
+    for flag, origin in (
+        ("--training_data", data.training_data),
+        ("--validation_data", data.validation_data),
+    ):
+        if not origin:
+            tables.append(())
+            continue
+        reader = make_reader(origin, data, config.model, config.training.records_per_task)
+        try:
+            tables.append(list_shards(reader))
+        except DataError as error:
+            raise DataError(f"{flag}: {error}") from error
+    return tables[0], tables[1]
+
+
+def _list_in_subprocess(
+    config: JobConfig, log_path: Path
+) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
+    with log_path.open("ab") as log:
+        finished = subprocess.run(
+            [sys.executable, "-m", "elasticdl_like.master.shard_listing"],
+            input=config.to_json().encode(),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            check=False,
+        )
+    try:
+        reply = json.loads(finished.stdout)
+    except ValueError:
+        lines = log_path.read_text(encoding="utf-8", errors="replace").splitlines()
+        raise ReaderError(
+            f"the process that lists the shards ended with exit code {finished.returncode}; "
+            f"its output is in {log_path}" + "".join(f"\n  {line}" for line in lines[-_LAST_LINES:])
+        ) from None
+    if "error" in reply:
+        raise PermanentError(reply["error"])
+    training, validation = (
+        tuple(Shard(name, first, count) for name, first, count in table)
+        for table in (reply["training"], reply["validation"])
+    )
+    return training, validation
+
+
+def _plain(shards: Sequence[Shard]) -> list[tuple[str, int, int]]:
+    return [(shard.name, shard.first, shard.count) for shard in shards]
+
+
+def main() -> None:
+    """Answers the request on standard input."""
+    # What the user's code prints goes to the log, not into the reply.
+    reply_file = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    try:
+        training, validation = _list_here(JobConfig.from_json(sys.stdin.read()))
+        reply = {"training": _plain(training), "validation": _plain(validation)}
+    except ElasticdlError as error:
+        traceback.print_exception(error)
+        reply = {"error": str(error)}
+    with reply_file:
+        json.dump(reply, reply_file)
+
+
+if __name__ == "__main__":
+    main()

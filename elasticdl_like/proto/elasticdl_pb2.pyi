@@ -1,0 +1,216 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class TaskType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TRAINING: _ClassVar[TaskType]
+    EVALUATION: _ClassVar[TaskType]
+    PREDICTION: _ClassVar[TaskType]
+TRAINING: TaskType
+EVALUATION: TaskType
+PREDICTION: TaskType
+
+class EpochKey(_message.Message):
+    __slots__ = ("type", "epoch", "step")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    type: TaskType
+    epoch: int
+    step: int
+    def __init__(self, type: _Optional[_Union[TaskType, str]] = ..., epoch: _Optional[int] = ..., step: _Optional[int] = ...) -> None: ...
+
+class Task(_message.Message):
+    __slots__ = ("shard_name", "start", "end", "epoch", "type")
+    SHARD_NAME_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    shard_name: str
+    start: int
+    end: int
+    epoch: int
+    type: TaskType
+    def __init__(self, shard_name: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., epoch: _Optional[int] = ..., type: _Optional[_Union[TaskType, str]] = ...) -> None: ...
+
+class Lease(_message.Message):
+    __slots__ = ("token", "task", "start_position", "end_position", "order_key")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    START_POSITION_FIELD_NUMBER: _ClassVar[int]
+    END_POSITION_FIELD_NUMBER: _ClassVar[int]
+    ORDER_KEY_FIELD_NUMBER: _ClassVar[int]
+    token: int
+    task: Task
+    start_position: int
+    end_position: int
+    order_key: int
+    def __init__(self, token: _Optional[int] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., start_position: _Optional[int] = ..., end_position: _Optional[int] = ..., order_key: _Optional[int] = ...) -> None: ...
+
+class Interval(_message.Message):
+    __slots__ = ("token", "start_position", "end_position")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    START_POSITION_FIELD_NUMBER: _ClassVar[int]
+    END_POSITION_FIELD_NUMBER: _ClassVar[int]
+    token: int
+    start_position: int
+    end_position: int
+    def __init__(self, token: _Optional[int] = ..., start_position: _Optional[int] = ..., end_position: _Optional[int] = ...) -> None: ...
+
+class Commit(_message.Message):
+    __slots__ = ("step", "intervals")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    INTERVALS_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    intervals: _containers.RepeatedCompositeFieldContainer[Interval]
+    def __init__(self, step: _Optional[int] = ..., intervals: _Optional[_Iterable[_Union[Interval, _Mapping]]] = ...) -> None: ...
+
+class Caller(_message.Message):
+    __slots__ = ("worker_id", "incarnation")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    worker_id: int
+    incarnation: str
+    def __init__(self, worker_id: _Optional[int] = ..., incarnation: _Optional[str] = ...) -> None: ...
+
+class RegisterRequest(_message.Message):
+    __slots__ = ("incarnation", "worker_id", "description")
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    incarnation: str
+    worker_id: int
+    description: str
+    def __init__(self, incarnation: _Optional[str] = ..., worker_id: _Optional[int] = ..., description: _Optional[str] = ...) -> None: ...
+
+class RegisterReply(_message.Message):
+    __slots__ = ("worker_id", "job_config_json", "training_epoch")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    JOB_CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
+    TRAINING_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    worker_id: int
+    job_config_json: str
+    training_epoch: int
+    def __init__(self, worker_id: _Optional[int] = ..., job_config_json: _Optional[str] = ..., training_epoch: _Optional[int] = ...) -> None: ...
+
+class CommitAndLeaseRequest(_message.Message):
+    __slots__ = ("caller", "sequence", "epoch", "commits", "max_leases", "loss")
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    COMMITS_FIELD_NUMBER: _ClassVar[int]
+    MAX_LEASES_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    caller: Caller
+    sequence: int
+    epoch: EpochKey
+    commits: _containers.RepeatedCompositeFieldContainer[Commit]
+    max_leases: int
+    loss: float
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., sequence: _Optional[int] = ..., epoch: _Optional[_Union[EpochKey, _Mapping]] = ..., commits: _Optional[_Iterable[_Union[Commit, _Mapping]]] = ..., max_leases: _Optional[int] = ..., loss: _Optional[float] = ...) -> None: ...
+
+class CommitAndLeaseReply(_message.Message):
+    __slots__ = ("answer", "leases", "fenced_steps")
+    class Answer(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        LEASED: _ClassVar[CommitAndLeaseReply.Answer]
+        WAIT: _ClassVar[CommitAndLeaseReply.Answer]
+        EPOCH_ENDED: _ClassVar[CommitAndLeaseReply.Answer]
+        END: _ClassVar[CommitAndLeaseReply.Answer]
+    LEASED: CommitAndLeaseReply.Answer
+    WAIT: CommitAndLeaseReply.Answer
+    EPOCH_ENDED: CommitAndLeaseReply.Answer
+    END: CommitAndLeaseReply.Answer
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    LEASES_FIELD_NUMBER: _ClassVar[int]
+    FENCED_STEPS_FIELD_NUMBER: _ClassVar[int]
+    answer: CommitAndLeaseReply.Answer
+    leases: _containers.RepeatedCompositeFieldContainer[Lease]
+    fenced_steps: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, answer: _Optional[_Union[CommitAndLeaseReply.Answer, str]] = ..., leases: _Optional[_Iterable[_Union[Lease, _Mapping]]] = ..., fenced_steps: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class HeartbeatRequest(_message.Message):
+    __slots__ = ("caller",)
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    caller: Caller
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ...) -> None: ...
+
+class HeartbeatReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ReportEvaluationRequest(_message.Message):
+    __slots__ = ("caller", "epoch", "metrics")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    caller: Caller
+    epoch: EpochKey
+    metrics: _containers.ScalarMap[str, float]
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., epoch: _Optional[_Union[EpochKey, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class ReportEvaluationReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PublishRequest(_message.Message):
+    __slots__ = ("caller", "written_path", "published_path")
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_PATH_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHED_PATH_FIELD_NUMBER: _ClassVar[int]
+    caller: Caller
+    written_path: str
+    published_path: str
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., written_path: _Optional[str] = ..., published_path: _Optional[str] = ...) -> None: ...
+
+class PublishReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StopTrainingRequest(_message.Message):
+    __slots__ = ("caller", "reason")
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    caller: Caller
+    reason: str
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class StopTrainingReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class LeaveRequest(_message.Message):
+    __slots__ = ("caller", "failure")
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    caller: Caller
+    failure: str
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., failure: _Optional[str] = ...) -> None: ...
+
+class LeaveReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StatusReply(_message.Message):
+    __slots__ = ("status_json",)
+    STATUS_JSON_FIELD_NUMBER: _ClassVar[int]
+    status_json: str
+    def __init__(self, status_json: _Optional[str] = ...) -> None: ...

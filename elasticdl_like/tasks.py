@@ -1,0 +1,135 @@
+"""The values that travel between master, workers and data readers.
+
+Offsets and counts are integers of up to 64 bits; every `end` is exclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class TaskType(StrEnum):
+    """What the records of a task are used for; the values are the `mode` of `feed`."""
+
+    TRAINING = "training"
+    EVALUATION = "evaluation"
+    PREDICTION = "prediction"
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A named run of `count` records of a data source, from index `first` on."""
+
+    name: str
+    first: int
+    count: int
+
+    @property
+    def end(self) -> int:
+        """The index after the last record."""
+        return self.first + self.count
+
+
+@dataclass(frozen=True, slots=True)
+class TaskShard:
+    """A task's range in the words of later ElasticDL files: `task.shard.name/start/end`."""
+
+    name: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The records `[start, end)` of one shard, as a data reader is asked for them."""
+
+    shard_name: str
+    start: int
+    end: int
+    epoch: int = 0
+    type: TaskType = TaskType.TRAINING
+
+    @property
+    def size(self) -> int:
+        """The number of records."""
+        return self.end - self.start
+
+    @property
+    def shard(self) -> TaskShard:
+        """The same range as `task.shard.name`, `task.shard.start` and `task.shard.end`."""
+        return TaskShard(self.shard_name, self.start, self.end)
+
+    def __str__(self) -> str:
+        return f"records [{self.start}, {self.end}) of shard {self.shard_name!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class EpochKey:
+    """Names one trip over one data set.
+
+    Attributes:
+        type: what the trip is for.
+        epoch: the training epoch, from 0. An evaluation carries the epoch it was made in.
+        step: for an evaluation, the step of the evaluated model; 0 for training.
+    """
+
+    type: TaskType
+    epoch: int
+    step: int = 0
+
+    def __str__(self) -> str:
+        at_step = f" at step {self.step}" if self.type is not TaskType.TRAINING else ""
+        return f"{self.type} epoch {self.epoch}{at_step}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One hand-out of the positions `[start_position, end_position)` of a task.
+
+    A position is a record's place in the task's fixed order: index - start, or, when `order_key`
+    is not None, the place in the permutation `ordering.position_order(task.size, order_key)`.
+    """
+
+    token: int
+    task: Task
+    start_position: int
+    end_position: int
+    order_key: int | None = None
+
+    @property
+    def size(self) -> int:
+        """The number of positions."""
+        return self.end_position - self.start_position
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The positions `[start_position, end_position)` of a lease."""
+
+    token: int
+    start_position: int
+    end_position: int
+
+    @property
+    def size(self) -> int:
+        """The number of positions."""
+        return self.end_position - self.start_position
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What a finished step used. It may cover several leases, because a batch may."""
+
+    step: int
+    intervals: Sequence[Interval]
+
+
+class Answer(StrEnum):
+    """What the master says to a request for leases."""
+
+    LEASED = "leased"
+    WAIT = "wait"  # nothing to hand out now; the epoch is not over
+    EPOCH_ENDED = "epoch_ended"  # every record of this epoch is committed or quarantined
+    END = "end"  # the job has no more work of this kind

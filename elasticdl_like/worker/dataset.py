@@ -1,0 +1,421 @@
+"""From leases to batches: reading, `tf.data`, and which records each batch is made of."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from elasticdl_like.data_readers.base import RecordBatch
+from elasticdl_like.data_readers.reading import (
+    DataReader,
+    batch_size,
+    join_batches,
+    read_lease,
+    slice_batch,
+)
+from elasticdl_like.errors import ElasticdlError, ModelDefinitionError
+from elasticdl_like.tasks import Interval, Lease, TaskType
+from elasticdl_like.worker.columns import record_spec, to_arrays
+from elasticdl_like.worker.task_stream import Signal, TaskStream
+
+# A block is what one Python call hands to TensorFlow. Larger ones cost less for each record; the
+# time bound keeps a slow source from holding back batches that are ready.
+_BLOCK_RECORDS = 4096
+_BLOCK_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The positions `[start_position, end_position)` of a lease."""
+
+    lease: Lease
+    start_position: int
+    end_position: int
+
+    @property
+    def interval(self) -> Interval:
+        """The piece as a commit names it."""
+        return Interval(self.lease.token, self.start_position, self.end_position)
+
+    def __str__(self) -> str:
+        task = self.lease.task
+        if self.lease.order_key is None:
+            start = task.start + self.start_position
+            end = task.start + self.end_position
+            return f"records [{start}, {end}) of shard {task.shard_name!r}"
+        return f"{self.end_position - self.start_position} of the {task}"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch, and what it uses up.
+
+    Attributes:
+        data: what `feed` or `feed_batch` made of the records, as tensors; None for a batch that
+            is no batch but uses records up, because `feed` made nothing of them.
+        pieces: the records that are used up once the batch is.
+    """
+
+    data: Any
+    pieces: Sequence[Piece]
+
+    @property
+    def intervals(self) -> list[Interval]:
+        """What to commit once the batch is used."""
+        return [piece.interval for piece in self.pieces]
+
+
+class BatchPipeline(Protocol):
+    """Makes batches of what a stream leases."""
+
+    def batches(self, stream: TaskStream) -> Iterator[Batch]:
+        """Yields every batch of one epoch.
+
+        The last batch before the master has nothing to lease is as small as it has to be: what is
+        held back would keep the epoch from ending.
+
+        Raises:
+            DataError: the records cannot be read.
+            ModelDefinitionError: `feed` or `feed_batch` failed.
+            PermanentError: the master has no more leases for this worker, for whatever reason.
+        """
+
+    def close(self) -> None:
+        """Ends the pipeline's threads."""
+
+
+def make_pipeline(
+    reader: DataReader,
+    mode: TaskType,
+    minibatch_size: int,
+    feed: Callable[..., Any] | None,
+    feed_batch: Callable[..., Any] | None,
+) -> BatchPipeline:
+    """Returns the pipeline for `feed_batch`, or, when there is none, for `feed`.
+
+    Args:
+        reader: reads the tasks.
+        mode: what `feed` is told.
+        minibatch_size: records in a full batch.
+        feed: `(dataset, mode, metadata)` -> dataset of one element for each record.
+        feed_batch: `(records, mode, metadata)` -> the batch.
+
+    Raises:
+        ModelDefinitionError: `feed` or `feed_batch` fails when it is traced.
+    """
+    if feed_batch is not None:
+        return FeedBatchPipeline(reader, mode, minibatch_size, feed_batch)
+    if feed is not None:
+        return FeedPipeline(reader, mode, minibatch_size, feed)
+    raise ModelDefinitionError("the model definition file has neither feed_batch nor feed")
+
+
+class FeedBatchPipeline:
+    """Batches of exactly the minibatch size, across tasks, one `feed_batch` call for each.
+
+    The `tf.data` iterator lives as long as the pipeline, because making one takes as long as
+    several steps of a small model. Beside the tensors, that flow through TensorFlow, a plan for
+    each batch goes through a queue: the pieces that the batch is made of. The order is the same.
+    """
+
+    def __init__(
+        self,
+        reader: DataReader,
+        mode: TaskType,
+        minibatch_size: int,
+        feed_batch: Callable[..., Any],
+    ) -> None:
+        self._reader = reader
+        self._reader_name = type(reader).__name__
+        self._spec = record_spec(reader)
+        self._minibatch_size = minibatch_size
+        self._streams: queue.SimpleQueue[TaskStream | None] = queue.SimpleQueue()
+        self._plans: queue.SimpleQueue[list[Piece] | Signal | Exception] = queue.SimpleQueue()
+        self._stream: TaskStream | None = None
+        metadata = getattr(reader, "metadata", None)
+        blocks = tf.data.Dataset.from_generator(
+            self._blocks,
+            output_signature=tf.nest.map_structure(
+                lambda spec: tf.TensorSpec([None, None, *spec.shape], spec.dtype), self._spec
+            ),
+        )
+        options = tf.data.Options()
+        # The reading begins when the iterator is made, not when it is first asked: nobody asks
+        # before there is a plan, and the reading makes the plans.
+        options.experimental_warm_start = True
+        with explained(f"feed_batch(records, {str(mode)!r}, metadata)"):
+            self._dataset = (
+                blocks.unbatch()
+                .map(
+                    lambda *records: feed_batch(_as_records(records), str(mode), metadata),
+                    num_parallel_calls=tf.data.AUTOTUNE,
+                    deterministic=True,
+                )
+                .prefetch(tf.data.AUTOTUNE)
+                .with_options(options)
+            )
+        self._iterator: Iterator[Any] | None = None
+
+    def batches(self, stream: TaskStream) -> Iterator[Batch]:
+        self._stream = stream
+        self._streams.put(stream)
+        if self._iterator is None:
+            self._iterator = iter(self._dataset)
+        while True:
+            plan = self._plans.get()
+            if isinstance(plan, Exception):
+                raise plan
+            if isinstance(plan, Signal):
+                return
+            with explained("feed_batch", plan):
+                data = next(self._iterator)
+            yield Batch(data, plan)
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        self._streams.put(None)
+
+    def _blocks(self) -> Iterator[Any]:
+        """Yields arrays of shape (batches, records in each, …), and plans them."""
+        while (stream := self._streams.get()) is not None:
+            try:
+                for records, batches, size in self._planned_blocks(stream):
+                    arrays = to_arrays(records, self._spec, self._reader_name)
+                    yield tf.nest.map_structure(
+                        lambda array, batches=batches, size=size: array.reshape(
+                            (batches, size, *array.shape[1:])
+                        ),
+                        arrays,
+                    )
+            except Exception as error:
+                self._plans.put(error)
+                return
+            self._plans.put(Signal.END)
+
+    def _planned_blocks(self, stream: TaskStream) -> Iterator[tuple[RecordBatch, int, int]]:
+        held = _HeldRecords()
+        while (event := stream.next()) is not Signal.END:
+            if isinstance(event, Lease):
+                position = event.start_position
+                for records in read_lease(self._reader, event):
+                    size = batch_size(records)
+                    held.add(records, Piece(event, position, position + size))
+                    position += size
+                    if held.size >= max(self._minibatch_size, _BLOCK_RECORDS) or held.is_old():
+                        yield from self._cut(held, flush=False)
+            if event is Signal.FLUSH or stream.would_wait:
+                yield from self._cut(held, flush=event is Signal.FLUSH)
+        yield from self._cut(held, flush=True)
+
+    def _cut(self, held: _HeldRecords, flush: bool) -> Iterator[tuple[RecordBatch, int, int]]:
+        """Yields a block of all full batches, and, to flush, one of what is left."""
+        batches = held.size // self._minibatch_size
+        if batches:
+            records = held.take(batches * self._minibatch_size)
+            for _ in range(batches):
+                self._plans.put(held.take_pieces(self._minibatch_size))
+            yield records, batches, self._minibatch_size
+        if flush and held.size:
+            size = held.size
+            records = held.take(size)
+            self._plans.put(held.take_pieces(size))
+            yield records, 1, size
+
+
+class _HeldRecords:
+    """Records on their way from leases to blocks, with the pieces they come from."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._batches: list[RecordBatch] = []
+        self._pieces: deque[Piece] = deque()
+        self._since_s = 0.0
+
+    def is_old(self) -> bool:
+        """Returns whether something has been held for as long as it may be."""
+        return time.monotonic() - self._since_s > _BLOCK_SECONDS
+
+    def add(self, records: RecordBatch, piece: Piece) -> None:
+        """Holds more records."""
+        if not self.size:
+            self._since_s = time.monotonic()
+        self.size += batch_size(records)
+        self._batches.append(records)
+        self._pieces.append(piece)
+
+    def take(self, size: int) -> RecordBatch:
+        """Returns the first `size` records, which are there, and holds them no longer."""
+        records = join_batches(self._batches)
+        self.size -= size
+        self._batches = [slice_batch(records, size, size + self.size)] if self.size else []
+        self._since_s = time.monotonic()
+        return slice_batch(records, 0, size) if self.size else records
+
+    def take_pieces(self, size: int) -> list[Piece]:
+        """Returns the pieces of the next `size` records."""
+        taken = []
+        while size:
+            piece = self._pieces.popleft()
+            end = min(piece.end_position, piece.start_position + size)
+            taken.append(Piece(piece.lease, piece.start_position, end))
+            size -= end - piece.start_position
+            if end < piece.end_position:
+                self._pieces.appendleft(Piece(piece.lease, end, piece.end_position))
+        return taken
+
+
+class FeedPipeline:
+    """Batches of what `feed` makes of each lease on its own.
+
+    `feed` may shuffle, filter or repeat: nothing leaks into another lease. Each element carries
+    the number of its lease through `batch`. A lease is used up by the batch that holds its last
+    element, which is known once the batch after it is there. The pipeline stops, and starts
+    again, each time that the master has nothing to lease, so that no partial batch is held back.
+    """
+
+    def __init__(
+        self,
+        reader: DataReader,
+        mode: TaskType,
+        minibatch_size: int,
+        feed: Callable[..., Any],
+    ) -> None:
+        self._reader = reader
+        self._reader_name = type(reader).__name__
+        self._spec = record_spec(reader)
+        self._stream: TaskStream | None = None
+        self._leases: list[Lease] = []
+        self._ended = False
+        self._error: Exception | None = None
+        self._lock = threading.Lock()
+        metadata = getattr(reader, "metadata", None)
+
+        def feed_lease(number: tf.Tensor, records: Any) -> tf.data.Dataset:
+            fed = feed(tf.data.Dataset.from_tensor_slices(records), str(mode), metadata)
+            if not isinstance(fed, tf.data.Dataset):
+                raise TypeError(f"it returned {type(fed).__name__}, not a tf.data.Dataset")
+            return tf.data.Dataset.zip((tf.data.Dataset.from_tensors(number).repeat(), fed))
+
+        leases = tf.data.Dataset.from_generator(
+            self._read_leases,
+            output_signature=(
+                tf.TensorSpec([], tf.int64),
+                tf.nest.map_structure(
+                    lambda spec: tf.TensorSpec([None, *spec.shape], spec.dtype), self._spec
+                ),
+            ),
+        )
+        with explained(f"feed(dataset, {str(mode)!r}, metadata)"):
+            self._dataset = (
+                # Unlike flat_map this works on the next lease meanwhile. The order is that of
+                # flat_map all the same, because a block is longer than any lease.
+                leases.interleave(
+                    feed_lease,
+                    cycle_length=2,
+                    block_length=1 << 62,
+                    num_parallel_calls=2,
+                    deterministic=True,
+                )
+                .batch(minibatch_size)
+                .prefetch(tf.data.AUTOTUNE)
+            )
+
+    def batches(self, stream: TaskStream) -> Iterator[Batch]:
+        self._stream, self._ended = stream, False
+        while not self._ended:
+            yield from self._segment()
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    def _segment(self) -> Iterator[Batch]:
+        """Yields the batches up to the next flush."""
+        with self._lock:
+            self._leases = []
+        used_up = 0
+        held: Any = None
+        for numbers, data in self._explained_elements():
+            # Every lease before the one that the next batch begins with has no more elements.
+            first = int(numbers[0])
+            if held is not None or first > used_up:
+                yield Batch(held, self._pieces(used_up, first))
+                used_up = first
+            held = data
+        if self._error is not None:
+            raise self._error
+        rest = self._pieces(used_up, len(self._leases))
+        if held is not None or rest:
+            yield Batch(held, rest)
+
+    def _explained_elements(self) -> Iterator[tuple[tf.Tensor, Any]]:
+        elements = iter(self._dataset)
+        while True:
+            try:
+                with explained("feed"):
+                    element = next(elements, None)
+            except ModelDefinitionError:
+                if self._error is not None:
+                    raise self._error from None
+                raise
+            if element is None:
+                return
+            yield element
+
+    def _pieces(self, start: int, end: int) -> list[Piece]:
+        with self._lock:
+            return [
+                Piece(lease, lease.start_position, lease.end_position)
+                for lease in self._leases[start:end]
+            ]
+
+    def _read_leases(self) -> Iterator[tuple[int, Any]]:
+        stream = self._stream
+        if stream is None:
+            return
+        try:
+            while isinstance(event := stream.next(), Lease):
+                records = join_batches(list(read_lease(self._reader, event)))
+                arrays = to_arrays(records, self._spec, self._reader_name)
+                with self._lock:
+                    number = len(self._leases)
+                    self._leases.append(event)
+                yield number, arrays
+            self._ended = event is Signal.END
+        except Exception as error:
+            self._error = error
+            raise
+
+
+def _as_records(components: tuple[Any, ...]) -> Any:
+    """Undoes what `Dataset.map` does to a tuple."""
+    return components[0] if len(components) == 1 else components
+
+
+@contextmanager
+def explained(what: str, pieces: Sequence[Piece] = ()) -> Iterator[None]:
+    """Turns what a user's function, or TensorFlow inside it, raises into an error of ours.
+
+    Args:
+        what: the function.
+        pieces: the records that it was given, if they are known.
+    """
+    try:
+        yield
+    except ElasticdlError:
+        raise
+    except Exception as error:
+        given = f" on {' and '.join(map(str, pieces))}" if pieces else ""
+        first_line = next(iter(str(error).strip().splitlines()), "")
+        raise ModelDefinitionError(
+            f"{what} failed{given}: {type(error).__name__}: {first_line}"
+        ) from error

@@ -1,0 +1,210 @@
+"""The leases of one epoch, fetched ahead of their use, and the commits that go back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from enum import Enum
+
+from elasticdl_like.errors import LeaseLostError
+from elasticdl_like.tasks import Answer, Commit, EpochKey, Interval, Lease
+from elasticdl_like.worker.master_client import LeaseReply, MasterClient
+
+_FIRST_LOOKAHEAD = 2
+_LONGEST_LOOKAHEAD = 64
+_COMMIT_INTERVAL_S = 0.2
+_POLL_INTERVAL_S = 0.1
+
+
+class Signal(Enum):
+    """What a stream gives instead of a lease."""
+
+    FLUSH = "flush"  # nothing for the moment: use what is held back, or the epoch cannot end
+    END = "end"  # this epoch has ended, or the whole job
+
+
+class TaskStream:
+    """The conversation of one worker with the master about one epoch.
+
+    A thread of its own keeps some leases ready, as few as keep the reader from running dry, and
+    sends commits along with its requests. Used as a context manager: leaving it sends the commits
+    that are still there, unless it is left by an error.
+
+    Args:
+        client: the connection to the master.
+        key: the epoch.
+    """
+
+    def __init__(self, client: MasterClient, key: EpochKey) -> None:
+        self.key = key
+        self._client = client
+        self._changed = threading.Condition()
+        self._unread: deque[Lease] = deque()
+        self._commits: list[Commit] = []
+        self._loss: float | None = None
+        self._first_commit_s = 0.0
+        self._answer = Answer.LEASED
+        self._answered_s = 0.0
+        self._lookahead = _FIRST_LOOKAHEAD
+        self._flush_told = False
+        self._calling = False
+        self._flushing = False
+        self._closed = False
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._converse, name=f"stream {key}", daemon=True)
+
+    def __enter__(self) -> TaskStream:
+        self._thread.start()
+        return self
+
+    def __exit__(self, exc_type: type[BaseException] | None, *exc_info: object) -> None:
+        try:
+            if exc_type is None:
+                self.flush()
+        finally:
+            self.close()
+
+    @property
+    def job_ended(self) -> bool:
+        """Whether the master said that the whole job has no more work."""
+        with self._changed:
+            return self._answer is Answer.END
+
+    def next(self) -> Lease | Signal:
+        """Returns the next lease, waiting for one if need be.
+
+        `Signal.FLUSH` comes once each time that there is nothing to lease for the moment.
+
+        Raises:
+            MasterLostError: the master could not be reached.
+            LeaseLostError: a commit was refused.
+            PermanentError: whatever else the master had to say.
+        """
+        with self._changed:
+            if not self._unread and self._answer is Answer.LEASED:
+                self._lookahead = min(2 * self._lookahead, _LONGEST_LOOKAHEAD)
+            while True:
+                self._raise_error()
+                if self._unread:
+                    self._flush_told = False
+                    lease = self._unread.popleft()
+                    self._changed.notify_all()
+                    return lease
+                if self._closed or self._answer in (Answer.EPOCH_ENDED, Answer.END):
+                    return Signal.END
+                if self._answer is Answer.WAIT and not self._flush_told:
+                    self._flush_told = True
+                    return Signal.FLUSH
+                self._changed.wait()
+
+    @property
+    def would_wait(self) -> bool:
+        """Whether `next` has no lease at hand."""
+        return not self._unread
+
+    def commit(self, step: int, intervals: Sequence[Interval], loss: float | None = None) -> None:
+        """Reports what a finished step used; it is sent soon, not at once.
+
+        Args:
+            step: the step's number.
+            intervals: the positions that it used.
+            loss: the mean loss since the last time it was given, if it is known.
+
+        Raises:
+            LeaseLostError: an earlier commit was refused.
+            MasterLostError: the master could not be reached.
+        """
+        with self._changed:
+            self._raise_error()
+            if not self._commits:
+                self._first_commit_s = time.monotonic()
+            self._commits.append(Commit(step, intervals))
+            if loss is not None:
+                self._loss = loss
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Sends every commit and waits until the master has counted them.
+
+        Raises:
+            LeaseLostError: a commit was refused.
+            MasterLostError: the master could not be reached.
+        """
+        with self._changed:
+            self._flushing = True
+            self._changed.notify_all()
+            while self._commits or self._calling:
+                self._raise_error()
+                self._changed.wait()
+            self._flushing = False
+            self._raise_error()
+
+    def close(self) -> None:
+        """Ends the conversation; whoever waits in `next` gets `Signal.END`."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _converse(self) -> None:
+        try:
+            while True:
+                with self._changed:
+                    self._wait_for_reason_to_call()
+                    if self._closed:
+                        return
+                    commits, self._commits = self._commits, []
+                    loss, self._loss = self._loss, None
+                    wanted = self._lookahead - len(self._unread)
+                    self._calling = True
+                reply = self._client.commit_and_lease(self.key, commits, max(wanted, 0), loss)
+                with self._changed:
+                    self._take(reply)
+                    self._changed.notify_all()
+        except Exception as error:
+            with self._changed:
+                self._error, self._calling = error, False
+                self._changed.notify_all()
+
+    def _take(self, reply: LeaseReply) -> None:
+        self._calling = False
+        self._answered_s = time.monotonic()
+        self._unread.extend(reply.leases)
+        self._answer = reply.answer
+        if reply.fenced_steps:
+            raise LeaseLostError(
+                f"the master refused the commits of steps {list(reply.fenced_steps)} in {self.key}: "
+                "their records are no longer leased to this worker"
+            )
+
+    def _wait_for_reason_to_call(self) -> None:
+        while not self._closed:
+            wait_s = self._time_to_call_s(time.monotonic())
+            if wait_s <= 0:
+                return
+            self._changed.wait(wait_s)
+
+    def _time_to_call_s(self, now_s: float) -> float:
+        """Returns in how many seconds the master should be called, if nothing changes."""
+        ended = self._answer in (Answer.EPOCH_ENDED, Answer.END)
+        waiting = self._answer is Answer.WAIT
+        if self._commits:
+            if self._flushing or ended or (waiting and not self._unread):
+                return 0.0
+            commit_in_s = self._first_commit_s + _COMMIT_INTERVAL_S - now_s
+        else:
+            commit_in_s = threading.TIMEOUT_MAX
+        if ended:
+            lease_in_s = threading.TIMEOUT_MAX
+        elif waiting:
+            lease_in_s = self._answered_s + _POLL_INTERVAL_S - now_s
+        elif len(self._unread) <= self._lookahead // 2:
+            lease_in_s = 0.0
+        else:
+            lease_in_s = threading.TIMEOUT_MAX
+        return min(commit_in_s, lease_in_s)

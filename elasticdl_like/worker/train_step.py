@@ -1,0 +1,103 @@
+"""One step of training: forward, backward, apply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from elasticdl_like.errors import ModelDefinitionError
+from elasticdl_like.worker.dataset import explained
+from elasticdl_like.worker.example_mean import ExampleMean, example_count
+from elasticdl_like.worker.model_spec import ModelSpec
+
+
+def split_batch(data: Any) -> tuple[Any, Any, Any]:
+    """Returns features, labels and sample weights (or None) of a batch for training.
+
+    Raises:
+        ModelDefinitionError: the batch is not `(features, labels[, weights])`.
+    """
+    if isinstance(data, tuple) and len(data) == 2:
+        return data[0], data[1], None
+    if isinstance(data, tuple) and len(data) == 3:
+        return data
+    found = f"a tuple of {len(data)}" if isinstance(data, tuple) else type(data).__name__
+    raise ModelDefinitionError(
+        "feed and feed_batch must give (features, labels) or (features, labels, weights) for "
+        f"training and evaluation, not {found}"
+    )
+
+
+class TrainStep:
+    """Applies the optimizer to one batch after the other.
+
+    Compiles the model with its optimizer, so that callbacks and saving find it there.
+
+    Args:
+        spec: the model definition.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.model = spec.model
+        self.model.compile(optimizer=spec.optimizer)
+        self._loss = ExampleMean(spec.loss, "loss(labels, predictions)")
+        self._loss_checked = False
+        self._built = False
+        self._step = tf.function(
+            self._run, reduce_retracing=True, jit_compile=self.model.jit_compile
+        )
+
+    def __call__(self, data: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Trains on one batch.
+
+        Args:
+            data: `(features, labels)` or `(features, labels, weights)`, tensors whose first axis
+                is the examples.
+
+        Returns:
+            The loss, a scalar, and the weight of the batch: the sum of the sample weights, or
+            the number of examples.
+
+        Raises:
+            ModelDefinitionError: the batch, the model or the loss is not as agreed.
+        """
+        features, labels, weights = split_batch(data)
+        with explained("the training step"):
+            if not self._built:
+                self.build(features)
+            if not self._loss_checked:
+                predictions = self.model(features, training=False)
+                self._loss_checked = self._loss.check(labels, predictions, weights)
+            loss: tf.Tensor = self._step(features, labels, weights)
+        if weights is not None:
+            return loss, tf.reduce_sum(tf.cast(weights, tf.float32))
+        return loss, tf.constant(example_count(labels), tf.float32)
+
+    def build(self, features: Any) -> None:
+        """Makes the variables of model and optimizer, if they are not there yet."""
+        if not self.model.built:
+            self.model(features, training=False)
+        if not self.model.trainable_variables:
+            raise ModelDefinitionError("the model has nothing to train: no trainable variables")
+        self.model.optimizer.build(self.model.trainable_variables)
+        self._built = True
+
+    def finish(self) -> None:
+        """Gives the weights their final values, where the optimizer keeps averages of them."""
+        if self._built:
+            self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+
+    def _run(self, features: Any, labels: Any, weights: Any) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            predictions = self.model(features, training=True)
+            loss = self._loss.mean(labels, predictions, weights)
+            if self.model.losses:
+                # Penalties of layers and their regularizers.
+                loss += tf.cast(tf.add_n(self.model.losses), loss.dtype)
+            scaled_loss = self.model.optimizer.scale_loss(loss)
+        variables = self.model.trainable_variables
+        self.model.optimizer.apply_gradients(
+            zip(tape.gradient(scaled_loss, variables), variables, strict=True)
+        )
+        return loss
