@@ -181,6 +181,7 @@ def parse_params(text: str, flag: str) -> dict[str, Any]:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{flag}: cannot read {text[1:]!r}: {error}") from error
     text = text.strip()
+    params: dict[str, Any]
     if text.startswith("{"):
         try:
             params = json.loads(text)

@@ -1,11 +1,11 @@
 """The directory of a job: what is kept of it, and who may write there.
 
-    job.json       the job's state and configuration
-    ledger.json    the ledger, as of the last time it was saved
-    endpoint       the address of the running master
-    lock           held by the running master
-    logs/          the output of each worker
-    checkpoints/   unless --checkpoint_dir says otherwise
+job.json       the job's state and configuration
+ledger.json    the ledger, as of the last time it was saved
+endpoint       the address of the running master
+lock           held by the running master
+logs/          the output of each worker
+checkpoints/   unless --checkpoint_dir says otherwise
 """
 
 from __future__ import annotations
@@ -135,10 +135,12 @@ class JobDirectory:
     def _make_room(self, overwrite: bool) -> None:
         if not overwrite:
             state = self.load_job().get("state")
+            outcome = "has finished"
+            if state != JobState.FINISHED:
+                outcome = f"did not finish (it is {state})"
             raise JobDirectoryError(
-                f"--job_dir {self.path} holds a job that "
-                + ("has finished" if state == JobState.FINISHED else f"did not finish (it is {state})")
-                + "; nothing was changed. --overwrite starts anew, or choose another directory"
+                f"--job_dir {self.path} holds a job that {outcome}; nothing was changed. "
+                "--overwrite starts anew, or choose another directory"
             )
         for path in (self.logs, self.checkpoints):
             if path.exists():

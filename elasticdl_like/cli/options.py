@@ -11,7 +11,12 @@ from typing import Any, TypeVar
 
 import click
 
-from elasticdl_like.cli.compatibility import FLAGS, PARAMETER_SERVERS_REFUSED, ElasticdlFlag, Verdict
+from elasticdl_like.cli.compatibility import (
+    FLAGS,
+    PARAMETER_SERVERS_REFUSED,
+    ElasticdlFlag,
+    Verdict,
+)
 from elasticdl_like.config import (
     CheckpointConfig,
     DataConfig,
@@ -108,9 +113,7 @@ _job_options = together(
         default="eval_metrics_fn",
         help="Name of the function that returns the metrics.",
     ),
-    option(
-        "--callbacks", default="callbacks", help="Name of the function that returns callbacks."
-    ),
+    option("--callbacks", default="callbacks", help="Name of the function that returns callbacks."),
     option("--minibatch_size", type=_minibatch_range, default=64, help="Records in one step."),
     option(
         "--num_minibatches_per_task",
@@ -118,9 +121,7 @@ _job_options = together(
         default=8,
         help="Minibatches in one task, the unit that is leased to a worker.",
     ),
-    option(
-        "--num_epochs", type=_minibatch_range, default=1, help="Trips over the training data."
-    ),
+    option("--num_epochs", type=_minibatch_range, default=1, help="Trips over the training data."),
     option(
         "--max_step", type=_count_range, default=0, help="Stop after this step; 0 for no limit."
     ),

@@ -120,9 +120,7 @@ def read_lease(reader: DataReader, lease: Lease) -> Iterator[RecordBatch]:
             ),
         )
         return
-    offsets = position_order(task.size, lease.order_key)[
-        lease.start_position : lease.end_position
-    ]
+    offsets = position_order(task.size, lease.order_key)[lease.start_position : lease.end_position]
     first, end = int(offsets.min()), int(offsets.max()) + 1
     narrowed = Task(task.shard_name, task.start + first, task.start + end, task.epoch, task.type)
     records = join_batches(list(read_task(reader, narrowed)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -39,7 +40,7 @@ def normalise_shards(table: Any, reader_name: str) -> tuple[Shard, ...]:
             f"{reader_name}.create_shards() found no records; "
             "check the data origin and the reader's parameters"
         )
-    for left, right in zip(shards, shards[1:], strict=False):
+    for left, right in itertools.pairwise(shards):
         if left.name == right.name and right.first < left.end:
             raise ShardTableError(
                 f"{reader_name}.create_shards() returned overlapping ranges of shard "
@@ -53,9 +54,7 @@ def _entries(table: Any, reader_name: str) -> Iterable[tuple[Any, Any]]:
         return table.items()
     if isinstance(table, list | tuple):
         return [_split_entry(entry, reader_name) for entry in table]
-    raise ShardTableError(
-        f"{reader_name}.create_shards() returned {_shown(table)}; {_EXPECTED}"
-    )
+    raise ShardTableError(f"{reader_name}.create_shards() returned {_shown(table)}; {_EXPECTED}")
 
 
 def _split_entry(entry: Any, reader_name: str) -> tuple[Any, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from elasticdl_like.config import JobConfig
 from elasticdl_like.data_readers.registry import custom_reader_name
-from elasticdl_like.errors import ConfigError, ElasticdlError
+from elasticdl_like.errors import ElasticdlError
 from elasticdl_like.job_directory import JobDirectory, JobState
 from elasticdl_like.master.job import Job
 from elasticdl_like.master.server import serve
@@ -91,7 +91,6 @@ def run_master(config: JobConfig, master_config: MasterConfig) -> Iterator[Maste
         JobDirectoryError: the directory is in use, or holds another job.
         ElasticdlError: the data cannot be read, the reader is not right, the port is in use, ….
     """
-    _check_supported(config)
     config = dataclasses.replace(
         config,
         data=dataclasses.replace(
@@ -118,20 +117,10 @@ def run_master(config: JobConfig, master_config: MasterConfig) -> Iterator[Maste
                 master.save()
 
 
-def run_stand_alone(config: JobConfig, master_config: MasterConfig) -> JobState:
-    """Serves a job until it is over, to workers that are started elsewhere."""
+def run_stand_alone(config: JobConfig, master_config: MasterConfig) -> Job:
+    """Serves a job until it is over, to workers that are started elsewhere, and returns it."""
     with run_master(config, master_config) as master:
         while master.job.state is JobState.RUNNING:
             master.tick()
             time.sleep(0.1)
-        return master.job.state
-
-
-def _check_supported(config: JobConfig) -> None:
-    for name, value in (
-        ("--minibatch_size", config.training.minibatch_size),
-        ("--num_minibatches_per_task", config.training.num_minibatches_per_task),
-        ("--num_epochs", config.training.num_epochs),
-    ):
-        if value < 1:
-            raise ConfigError(f"{name} is {value}; it must be 1 or more")
+        return master.job

@@ -38,7 +38,9 @@ def serve(job: Job, host: str, port: int) -> Iterator[str]:
         # Without this a second master would listen on the same port, and get half of the calls.
         options=[("grpc.so_reuseport", 0)],
     )
-    elasticdl_pb2_grpc.add_MasterServicer_to_server(MasterServicer(job), server)
+    elasticdl_pb2_grpc.add_MasterServicer_to_server(  # type: ignore[no-untyped-call]
+        MasterServicer(job), server
+    )
     try:
         bound_port = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:

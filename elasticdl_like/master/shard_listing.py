@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from elasticdl_like.config import JobConfig
 from elasticdl_like.data_readers.reading import list_shards
@@ -44,7 +45,7 @@ def list_job_shards(
 
 def _list_here(config: JobConfig) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
     data = config.data
-    tables = []
+    tables: list[tuple[Shard, ...]] = []
     for flag, origin in (
         ("--training_data", data.training_data),
         ("--validation_data", data.validation_data),
@@ -97,6 +98,7 @@ def main() -> None:
     # What the user's code prints goes to the log, not into the reply.
     reply_file = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    reply: dict[str, Any]
     try:
         training, validation = _list_here(JobConfig.from_json(sys.stdin.read()))
         reply = {"training": _plain(training), "validation": _plain(validation)}

@@ -15,6 +15,7 @@ import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -53,7 +54,7 @@ class CheckpointWriter:
         written = self._client.temporary_name(published)
         written.mkdir(parents=True)
         model.save_weights(written / _WEIGHTS)
-        variables: dict[str, np.ndarray] = {}
+        variables: dict[str, Any] = {}
         model.optimizer.save_own_variables(variables)
         np.savez(written / _OPTIMIZER, **variables)
         manifest = {

@@ -80,8 +80,7 @@ def _columns(records: Sequence[Any], spec: Structure) -> Structure:
             if len(record) != len(spec):
                 raise ValueError(f"a record of {len(record)} values instead of {len(spec)}")
         return tuple(
-            _columns([record[index] for record in records], each)
-            for index, each in enumerate(spec)
+            _columns([record[index] for record in records], each) for index, each in enumerate(spec)
         )
     return _array(records, spec)
 

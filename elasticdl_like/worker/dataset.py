@@ -196,7 +196,7 @@ class FeedBatchPipeline:
                         ),
                         arrays,
                     )
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - raised again in the consumer's thread
                 self._plans.put(error)
                 return
             self._plans.put(Signal.END)

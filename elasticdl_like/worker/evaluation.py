@@ -92,14 +92,11 @@ class Evaluator:
 
     def _check(self, features: Any, labels: Any, weights: Any) -> None:
         predictions = self._model(features, training=False)
-        self._checked = all(
-            [mean.check(labels, predictions, weights) for mean in self._means.values()]
-        )
+        told = [mean.check(labels, predictions, weights) for mean in self._means.values()]
+        self._checked = all(told)
 
     def _run(self, features: Any, labels: Any, weights: Any) -> dict[str, tf.Tensor]:
         predictions = self._model(features, training=False)
         for metric in self._keras_metrics.values():
             metric.update_state(labels, predictions, sample_weight=weights)
-        return {
-            name: mean.mean(labels, predictions, weights) for name, mean in self._means.items()
-        }
+        return {name: mean.mean(labels, predictions, weights) for name, mean in self._means.items()}

@@ -80,9 +80,7 @@ def _train(client: MasterClient, job: JobConfig, first_epoch: int) -> None:
 
     def pipeline(model: ModelConfig, spec: ModelSpec, origin: str, mode: TaskType) -> BatchPipeline:
         reader = make_reader(origin, job.data, model, job.training.records_per_task)
-        made = make_pipeline(
-            reader, mode, job.training.minibatch_size, spec.feed, spec.feed_batch
-        )
+        made = make_pipeline(reader, mode, job.training.minibatch_size, spec.feed, spec.feed_batch)
         pipelines.append(made)
         return made
 

@@ -166,7 +166,7 @@ class TaskStream:
                 with self._changed:
                     self._take(reply)
                     self._changed.notify_all()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again in the user's thread
             with self._changed:
                 self._error, self._calling = error, False
                 self._changed.notify_all()
@@ -178,8 +178,8 @@ class TaskStream:
         self._answer = reply.answer
         if reply.fenced_steps:
             raise LeaseLostError(
-                f"the master refused the commits of steps {list(reply.fenced_steps)} in {self.key}: "
-                "their records are no longer leased to this worker"
+                f"the master refused the commits of steps {list(reply.fenced_steps)} in "
+                f"{self.key}: their records are no longer leased to this worker"
             )
 
     def _wait_for_reason_to_call(self) -> None:

@@ -1,4 +1,4 @@
-"""A small convolutional network on 8×8 images of handwritten digits.
+"""A small convolutional network on 8x8 images of handwritten digits.
 
 A record is 65 bytes: the 64 pixels of an image, 0 to 16, row by row, then the digit.
 """

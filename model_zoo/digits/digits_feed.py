@@ -1,7 +1,6 @@
 """The same network as `digits_cnn`, fed record by record, as ElasticDL's model files do it."""
 
 import tensorflow as tf
-
 from digits.digits_cnn import custom_model, eval_metrics_fn, loss, optimizer
 
 __all__ = ["custom_model", "eval_metrics_fn", "feed", "loss", "optimizer"]
