@@ -50,10 +50,10 @@ class JobDirectory:
 
     @contextmanager
     def own(self, overwrite: bool) -> Iterator[None]:
-        """Makes this process the master of the directory, for a new job.
+        """Makes this process the master of the directory.
 
         Args:
-            overwrite: remove what an earlier job left, when there was one.
+            overwrite: whether there may be an earlier job; it stays until `clear` is called.
 
         Raises:
             JobDirectoryError: another master has it, or an earlier job is there.
@@ -73,8 +73,8 @@ class JobDirectory:
                     f"--job_dir {self.path} is in use by a running job; wait for it or choose "
                     "another directory"
                 ) from None
-            if self._job.exists():
-                self._make_room(overwrite)
+            if self._job.exists() and not overwrite:
+                self._refuse_earlier_job()
             self.logs.mkdir(exist_ok=True)
             try:
                 yield
@@ -96,6 +96,13 @@ class JobDirectory:
         finally:
             os.close(lock)
         return False
+
+    def clear(self) -> None:
+        """Removes what an earlier job left."""
+        if self.checkpoints.exists():
+            shutil.rmtree(self.checkpoints)
+        for path in (self._job, self._ledger, self._endpoint, *self.logs.glob("worker-*.log")):
+            path.unlink(missing_ok=True)
 
     def save_job(self, document: Mapping[str, Any]) -> None:
         """Keeps the state and the configuration of the job."""
@@ -132,21 +139,15 @@ class JobDirectory:
         """
         return self._load(self._ledger)
 
-    def _make_room(self, overwrite: bool) -> None:
-        if not overwrite:
-            state = self.load_job().get("state")
-            outcome = "has finished"
-            if state != JobState.FINISHED:
-                outcome = f"did not finish (it is {state})"
-            raise JobDirectoryError(
-                f"--job_dir {self.path} holds a job that {outcome}; nothing was changed. "
-                "--overwrite starts anew, or choose another directory"
-            )
-        for path in (self.logs, self.checkpoints):
-            if path.exists():
-                shutil.rmtree(path)
-        for path in (self._job, self._ledger, self._endpoint):
-            path.unlink(missing_ok=True)
+    def _refuse_earlier_job(self) -> None:
+        state = self.load_job().get("state")
+        outcome = "has finished"
+        if state != JobState.FINISHED:
+            outcome = f"did not finish (it is {state})"
+        raise JobDirectoryError(
+            f"--job_dir {self.path} holds a job that {outcome}; nothing was changed. "
+            "--overwrite starts anew, or choose another directory"
+        )
 
     def _load(self, path: Path) -> dict[str, Any]:
         try:

@@ -84,7 +84,6 @@ def describe_progress(status: JobStatus) -> str:
     """Returns records, rate, loss and time left in one line."""
     parts = [f"{status.records:,}/{status.total_records:,} records"]
     parts.append(f"{status.records_per_s:,.0f} records/s")
-    parts.append(f"step {status.step:,}")
     if status.loss is not None:
         parts.append(f"loss {status.loss:.4f}")
     if status.remaining_s is not None and status.state == "running":
@@ -132,7 +131,9 @@ def _duration(seconds: float) -> str:
 class _StatusColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         status = task.fields["status"]
-        return Text("starting" if status is None else describe_progress(status))
+        started = status is not None and status.step
+        text = describe_progress(status) if started else "waiting for the first step"
+        return Text(text, no_wrap=True)
 
 
 class _ConsoleHandler(logging.Handler):

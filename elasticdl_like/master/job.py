@@ -173,6 +173,8 @@ class Job:
         with self._lock:
             self._members.hear(worker_id, incarnation, self._clock())
             self._evaluations = [each for each in self._evaluations if each.key != key]
+            # The loss first, the others by name: a message's map has no order.
+            metrics = dict(sorted(metrics.items(), key=lambda item: (item[0] != "loss", item[0])))
             self._evaluations.append(Evaluation(key, metrics))
             shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
             _logger.info("evaluation at step %d (epoch %d): %s", key.step, key.epoch + 1, shown)

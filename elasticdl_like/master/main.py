@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from elasticdl_like.config import JobConfig
 from elasticdl_like.data_readers.registry import custom_reader_name
-from elasticdl_like.errors import ElasticdlError
+from elasticdl_like.errors import ConfigError, ElasticdlError
 from elasticdl_like.job_directory import JobDirectory, JobState
 from elasticdl_like.master.job import Job
 from elasticdl_like.master.server import serve
@@ -99,9 +100,12 @@ def run_master(config: JobConfig, master_config: MasterConfig) -> Iterator[Maste
     )
     directory = JobDirectory(master_config.job_directory)
     with directory.own(master_config.overwrite):
+        # An earlier job stays until it is known that this one can start.
         training, validation = list_job_shards(config, directory.logs / "shards.log")
+        _prepare_places(config, directory)
         job = Job(config, training, validation, master_config.worker_timeout_s, time.monotonic)
         with serve(job, master_config.host, master_config.port) as address:
+            directory.clear()
             directory.save_endpoint(address)
             master = Master(job, address, directory)
             _logger.info("master of job %s listens on %s", config.name, address)
@@ -124,3 +128,27 @@ def run_stand_alone(config: JobConfig, master_config: MasterConfig) -> Job:
             master.tick()
             time.sleep(0.1)
         return master.job
+
+
+def _prepare_places(config: JobConfig, directory: JobDirectory) -> None:
+    """Makes sure, before hours of training, that what they lead to can be written."""
+    initial = config.checkpoint.directory_for_init
+    if initial and not Path(initial).is_dir():
+        raise ConfigError(f"--checkpoint_dir_for_init: there is no directory {initial}")
+    if initial and Path(initial).is_relative_to(directory.checkpoints):
+        raise ConfigError(
+            f"--checkpoint_dir_for_init {initial} is in --job_dir, where --overwrite would remove "
+            "it; choose another --job_dir"
+        )
+    places = {"--output": config.output}
+    if config.checkpoint.steps:
+        places["--checkpoint_dir"] = config.checkpoint.directory
+    for flag, place in places.items():
+        if not place:
+            continue
+        try:
+            Path(place).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{flag} {place} cannot be made: {error.strerror}") from error
+        if not os.access(place, os.W_OK):
+            raise ConfigError(f"{flag} {place} cannot be written to")

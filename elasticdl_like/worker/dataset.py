@@ -321,7 +321,7 @@ class FeedPipeline:
                 leases.interleave(
                     feed_lease,
                     cycle_length=2,
-                    block_length=1 << 62,
+                    block_length=1 << 32,
                     num_parallel_calls=2,
                     deterministic=True,
                 )
