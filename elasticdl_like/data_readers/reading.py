@@ -83,7 +83,7 @@ def read_task(reader: DataReader, task: Task) -> Iterator[RecordBatch]:
         DataError: a built-in reader could not read the data.
     """
     delivered = 0
-    for batch in _guarded(_batches(reader, task), reader, task):
+    for batch in _guarded_batches(reader, task):
         size = batch_size(batch)
         delivered += size
         if delivered > task.size:
@@ -140,11 +140,9 @@ def _batches(reader: DataReader, task: Task) -> Iterator[RecordBatch]:
     return iter(lambda: list(itertools.islice(bounded, _RECORDS_PER_BATCH)), [])
 
 
-def _guarded(
-    batches: Iterator[RecordBatch], reader: DataReader, task: Task
-) -> Iterator[RecordBatch]:
+def _guarded_batches(reader: DataReader, task: Task) -> Iterator[RecordBatch]:
     try:
-        yield from batches
+        yield from _batches(reader, task)
     except ElasticdlError:
         raise
     except Exception as error:

@@ -74,6 +74,8 @@ def _shard(entry: tuple[Any, Any], reader_name: str) -> Shard:
         )
     bounds = extent if isinstance(extent, list | tuple) else (0, extent)
     try:
+        if any(isinstance(bound, bool) for bound in bounds):
+            raise TypeError("True and False are not counts")
         first, count = (operator.index(bound) for bound in bounds)
     except (TypeError, ValueError):
         raise ShardTableError(

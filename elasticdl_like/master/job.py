@@ -236,12 +236,14 @@ class Job:
         worker's leases go to others.
         """
         with self._lock:
-            for worker in [each for each in self._members if each.worker_id == worker_id]:
-                self._drop(worker, lost=True)
+            # Before the worker is dropped, which finishes a job that has trained its last epoch:
+            # the model may not be written yet.
             if self.config.model is not None:
                 self._fail(reason)
             else:
                 _logger.warning("worker %d is lost: %s", worker_id, reason)
+            for worker in [each for each in self._members if each.worker_id == worker_id]:
+                self._drop(worker, lost=True)
 
     def lose_silent_workers(self) -> None:
         """Gives up the workers that have been silent for too long."""

@@ -88,7 +88,8 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
             request.caller.worker_id,
             request.caller.incarnation,
             convert.epoch_key_from_proto(request.epoch),
-            dict(request.metrics),
+            # Sorted, because a map of a message has an order of its own in each process.
+            dict(sorted(request.metrics.items())),
         )
         return pb.ReportEvaluationReply()
 

@@ -67,7 +67,7 @@ class TaskQueue:
         Args:
             worker_id: a registered worker.
             key: the epoch that the worker is in.
-            max_leases: how many it takes at most; at least 1.
+            max_leases: how many it takes at most; a worker that takes none is not told to wait.
 
         Raises:
             InvalidRequestError: the worker is ahead of the job.
@@ -87,7 +87,9 @@ class TaskQueue:
         if key not in self._open:
             return Answer.EPOCH_ENDED, ()
         leases = self._lease(self._epochs[key], worker_id, max_leases)
-        return (Answer.LEASED, leases) if leases else (Answer.WAIT, ())
+        if leases or max_leases == 0:
+            return Answer.LEASED, leases
+        return Answer.WAIT, ()
 
     def commit(self, worker_id: int, key: EpochKey, commit: Commit) -> bool:
         """Counts what a finished step used; returns False, and counts nothing, if it is fenced.

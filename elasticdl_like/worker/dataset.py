@@ -4,54 +4,24 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import tensorflow as tf
 
-from elasticdl_like.data_readers.base import RecordBatch
 from elasticdl_like.data_readers.reading import (
     DataReader,
     batch_size,
     join_batches,
     read_lease,
-    slice_batch,
 )
-from elasticdl_like.errors import ElasticdlError, ModelDefinitionError
+from elasticdl_like.errors import ModelDefinitionError
 from elasticdl_like.tasks import Interval, Lease, TaskType
+from elasticdl_like.worker.blocks import Block, HeldRecords, Piece
 from elasticdl_like.worker.columns import record_spec, to_arrays
 from elasticdl_like.worker.task_stream import Signal, TaskStream
-
-# A block is what one Python call hands to TensorFlow. Larger ones cost less for each record; the
-# time bound keeps a slow source from holding back batches that are ready.
-_BLOCK_RECORDS = 4096
-_BLOCK_SECONDS = 0.02
-
-
-@dataclass(frozen=True)
-class Piece:
-    """The positions `[start_position, end_position)` of a lease."""
-
-    lease: Lease
-    start_position: int
-    end_position: int
-
-    @property
-    def interval(self) -> Interval:
-        """The piece as a commit names it."""
-        return Interval(self.lease.token, self.start_position, self.end_position)
-
-    def __str__(self) -> str:
-        task = self.lease.task
-        if self.lease.order_key is None:
-            start = task.start + self.start_position
-            end = task.start + self.end_position
-            return f"records [{start}, {end}) of shard {task.shard_name!r}"
-        return f"{self.end_position - self.start_position} of the {task}"
+from elasticdl_like.worker.user_code import explained
 
 
 @dataclass(frozen=True)
@@ -185,24 +155,21 @@ class FeedBatchPipeline:
         self._streams.put(None)
 
     def _blocks(self) -> Iterator[Any]:
-        """Yields arrays of shape (batches, records in each, …), and plans them."""
+        """Yields arrays of shape (batches, records in each, …), each after its plans."""
         while (stream := self._streams.get()) is not None:
             try:
-                for records, batches, size in self._planned_blocks(stream):
-                    arrays = to_arrays(records, self._spec, self._reader_name)
-                    yield tf.nest.map_structure(
-                        lambda array, batches=batches, size=size: array.reshape(
-                            (batches, size, *array.shape[1:])
-                        ),
-                        arrays,
-                    )
+                for block in self._record_blocks(stream):
+                    arrays = to_arrays(block.records, self._spec, self._reader_name)
+                    for plan in block.plans:
+                        self._plans.put(plan)
+                    yield tf.nest.map_structure(block.reshape, arrays)
             except Exception as error:  # noqa: BLE001 - raised again in the consumer's thread
                 self._plans.put(error)
                 return
             self._plans.put(Signal.END)
 
-    def _planned_blocks(self, stream: TaskStream) -> Iterator[tuple[RecordBatch, int, int]]:
-        held = _HeldRecords()
+    def _record_blocks(self, stream: TaskStream) -> Iterator[Block]:
+        held = HeldRecords(self._minibatch_size)
         while (event := stream.next()) is not Signal.END:
             if isinstance(event, Lease):
                 position = event.start_position
@@ -210,67 +177,14 @@ class FeedBatchPipeline:
                     size = batch_size(records)
                     held.add(records, Piece(event, position, position + size))
                     position += size
-                    if held.size >= max(self._minibatch_size, _BLOCK_RECORDS) or held.is_old():
-                        yield from self._cut(held, flush=False)
+                    if held.is_enough():
+                        yield from held.full_batches()
             if event is Signal.FLUSH or stream.would_wait:
-                yield from self._cut(held, flush=event is Signal.FLUSH)
-        yield from self._cut(held, flush=True)
-
-    def _cut(self, held: _HeldRecords, flush: bool) -> Iterator[tuple[RecordBatch, int, int]]:
-        """Yields a block of all full batches, and, to flush, one of what is left."""
-        batches = held.size // self._minibatch_size
-        if batches:
-            records = held.take(batches * self._minibatch_size)
-            for _ in range(batches):
-                self._plans.put(held.take_pieces(self._minibatch_size))
-            yield records, batches, self._minibatch_size
-        if flush and held.size:
-            size = held.size
-            records = held.take(size)
-            self._plans.put(held.take_pieces(size))
-            yield records, 1, size
-
-
-class _HeldRecords:
-    """Records on their way from leases to blocks, with the pieces they come from."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._batches: list[RecordBatch] = []
-        self._pieces: deque[Piece] = deque()
-        self._since_s = 0.0
-
-    def is_old(self) -> bool:
-        """Returns whether something has been held for as long as it may be."""
-        return time.monotonic() - self._since_s > _BLOCK_SECONDS
-
-    def add(self, records: RecordBatch, piece: Piece) -> None:
-        """Holds more records."""
-        if not self.size:
-            self._since_s = time.monotonic()
-        self.size += batch_size(records)
-        self._batches.append(records)
-        self._pieces.append(piece)
-
-    def take(self, size: int) -> RecordBatch:
-        """Returns the first `size` records, which are there, and holds them no longer."""
-        records = join_batches(self._batches)
-        self.size -= size
-        self._batches = [slice_batch(records, size, size + self.size)] if self.size else []
-        self._since_s = time.monotonic()
-        return slice_batch(records, 0, size) if self.size else records
-
-    def take_pieces(self, size: int) -> list[Piece]:
-        """Returns the pieces of the next `size` records."""
-        taken = []
-        while size:
-            piece = self._pieces.popleft()
-            end = min(piece.end_position, piece.start_position + size)
-            taken.append(Piece(piece.lease, piece.start_position, end))
-            size -= end - piece.start_position
-            if end < piece.end_position:
-                self._pieces.appendleft(Piece(piece.lease, end, piece.end_position))
-        return taken
+                yield from held.full_batches()
+            if event is Signal.FLUSH:
+                yield from held.rest()
+        yield from held.full_batches()
+        yield from held.rest()
 
 
 class FeedPipeline:
@@ -399,23 +313,3 @@ class FeedPipeline:
 def _as_records(components: tuple[Any, ...]) -> Any:
     """Undoes what `Dataset.map` does to a tuple."""
     return components[0] if len(components) == 1 else components
-
-
-@contextmanager
-def explained(what: str, pieces: Sequence[Piece] = ()) -> Iterator[None]:
-    """Turns what a user's function, or TensorFlow inside it, raises into an error of ours.
-
-    Args:
-        what: the function.
-        pieces: the records that it was given, if they are known.
-    """
-    try:
-        yield
-    except ElasticdlError:
-        raise
-    except Exception as error:
-        given = f" on {' and '.join(map(str, pieces))}" if pieces else ""
-        first_line = next(iter(str(error).strip().splitlines()), "")
-        raise ModelDefinitionError(
-            f"{what} failed{given}: {type(error).__name__}: {first_line}"
-        ) from error

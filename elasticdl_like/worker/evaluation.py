@@ -9,11 +9,12 @@ import keras
 import tensorflow as tf
 
 from elasticdl_like.tasks import EpochKey
-from elasticdl_like.worker.dataset import BatchPipeline, explained
+from elasticdl_like.worker.dataset import BatchPipeline
 from elasticdl_like.worker.example_mean import ExampleMean, example_count
 from elasticdl_like.worker.master_client import MasterClient
 from elasticdl_like.worker.task_stream import TaskStream
 from elasticdl_like.worker.train_step import split_batch
+from elasticdl_like.worker.user_code import explained
 
 
 class Evaluator:

@@ -7,9 +7,9 @@ from typing import Any
 import tensorflow as tf
 
 from elasticdl_like.errors import ModelDefinitionError
-from elasticdl_like.worker.dataset import explained
 from elasticdl_like.worker.example_mean import ExampleMean, example_count
 from elasticdl_like.worker.model_spec import ModelSpec
+from elasticdl_like.worker.user_code import explained
 
 
 def split_batch(data: Any) -> tuple[Any, Any, Any]:

@@ -1,0 +1,117 @@
+"""Records on their way from leases to TensorFlow, and which records each batch is made of."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from elasticdl_like.data_readers.base import RecordBatch
+from elasticdl_like.data_readers.reading import batch_size, join_batches, slice_batch
+from elasticdl_like.tasks import Interval, Lease
+
+# A block is what one Python call hands to TensorFlow. Larger ones cost less for each record; the
+# time bound keeps a slow source from holding back batches that are ready.
+_BLOCK_RECORDS = 4096
+_BLOCK_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The positions `[start_position, end_position)` of a lease."""
+
+    lease: Lease
+    start_position: int
+    end_position: int
+
+    @property
+    def interval(self) -> Interval:
+        """The piece as a commit names it."""
+        return Interval(self.lease.token, self.start_position, self.end_position)
+
+    def __str__(self) -> str:
+        task = self.lease.task
+        if self.lease.order_key is None:
+            start = task.start + self.start_position
+            end = task.start + self.end_position
+            return f"records [{start}, {end}) of shard {task.shard_name!r}"
+        return f"{self.end_position - self.start_position} of the {task}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Records for several batches of one size.
+
+    Attributes:
+        records: those of all the batches.
+        plans: for each batch, the pieces that it is made of.
+    """
+
+    records: RecordBatch
+    plans: Sequence[list[Piece]]
+
+    def reshape(self, array: Any) -> Any:
+        """Returns an array with an axis for the batches before that of the records."""
+        batches = len(self.plans)
+        return array.reshape((batches, len(array) // batches, *array.shape[1:]))
+
+
+class HeldRecords:
+    """Records on their way from leases to blocks, with the pieces they come from."""
+
+    def __init__(self, minibatch_size: int) -> None:
+        self._minibatch_size = minibatch_size
+        self._size = 0
+        self._batches: list[RecordBatch] = []
+        self._pieces: deque[Piece] = deque()
+        self._since_s = 0.0
+
+    def add(self, records: RecordBatch, piece: Piece) -> None:
+        """Holds more records."""
+        if not self._size:
+            self._since_s = time.monotonic()
+        self._size += batch_size(records)
+        self._batches.append(records)
+        self._pieces.append(piece)
+
+    def is_enough(self) -> bool:
+        """Returns whether what is held is worth a block, or has been held for long."""
+        return (
+            self._size >= max(self._minibatch_size, _BLOCK_RECORDS)
+            or time.monotonic() - self._since_s > _BLOCK_SECONDS
+        )
+
+    def full_batches(self) -> Iterator[Block]:
+        """Yields one block of all full batches, if there are any."""
+        batches = self._size // self._minibatch_size
+        if batches:
+            yield self._take(batches, self._minibatch_size)
+
+    def rest(self) -> Iterator[Block]:
+        """Yields everything as one batch, if there is anything."""
+        if self._size:
+            yield self._take(1, self._size)
+
+    def _take(self, batches: int, size: int) -> Block:
+        records = join_batches(self._batches)
+        taken = batches * size
+        self._size -= taken
+        self._batches = [slice_batch(records, taken, taken + self._size)] if self._size else []
+        self._since_s = time.monotonic()
+        return Block(
+            slice_batch(records, 0, taken) if self._size else records,
+            [self._take_pieces(size) for _ in range(batches)],
+        )
+
+    def _take_pieces(self, size: int) -> list[Piece]:
+        taken = []
+        while size:
+            piece = self._pieces.popleft()
+            end = min(piece.end_position, piece.start_position + size)
+            taken.append(Piece(piece.lease, piece.start_position, end))
+            size -= end - piece.start_position
+            if end < piece.end_position:
+                self._pieces.appendleft(Piece(piece.lease, end, piece.end_position))
+        return taken
