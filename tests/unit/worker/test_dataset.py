@@ -271,5 +271,5 @@ def test_a_record_that_cannot_be_parsed_is_an_error_of_the_model_file(style):
 
 
 def test_a_feed_that_does_not_return_a_dataset_is_refused():
-    with pytest.raises(ModelDefinitionError, match="not a tf.data.Dataset"):
+    with pytest.raises(ModelDefinitionError, match=r"not a tf\.data\.Dataset"):
         make_pipeline(NumberReader(), TaskType.TRAINING, 10, lambda *_: 1, None)
