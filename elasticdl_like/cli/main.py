@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterable
 from types import FrameType
 from typing import NoReturn
 
@@ -44,7 +45,13 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted")
         sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(error.exit_code)
     except click.UsageError as error:
+        if isinstance(error, click.NoSuchOption) and error.ctx and error.possibilities:
+            near = _without_hidden(error.ctx, error.possibilities)
+            error = click.NoSuchOption(error.option_name, possibilities=near, ctx=error.ctx)
         hint = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
         _say(f"error: {error.format_message()}{hint}")
         sys.exit(error.exit_code)
@@ -56,6 +63,16 @@ def main() -> NoReturn:
             traceback.print_exc()
         _say(f"error: {error}")
         sys.exit(1)
+
+
+def _without_hidden(context: click.Context, names: Iterable[str]) -> list[str]:
+    hidden = {
+        name
+        for parameter in context.command.params
+        if isinstance(parameter, click.Option) and parameter.hidden
+        for name in parameter.opts
+    }
+    return [name for name in names if name not in hidden]
 
 
 def _raise_interrupt(signal_number: int, frame: FrameType | None) -> NoReturn:

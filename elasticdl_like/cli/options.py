@@ -41,7 +41,7 @@ def option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
         envvar=f"ELASTICDL_{name.upper()}",
         show_envvar=True,
         show_default=attributes.get("default") not in (None, ""),
-        **{"default": None} | attributes,
+        **attributes,
     )
 
 

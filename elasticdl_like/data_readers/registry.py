@@ -117,7 +117,7 @@ def construct(
         raise ConfigError(
             f"the data reader {name} cannot be made: {error}; it is called with "
             f"{', '.join(arguments) or 'no arguments'}, its parameters come from "
-            f"--custom_data_reader_params, and its signature is {name}{signature}"
+            f"--custom_data_reader_params, and it takes {', '.join(signature.parameters)}"
         ) from error
     try:
         reader = factory(**arguments)
