@@ -140,10 +140,13 @@ class JobDirectory:
         return self._load(self._ledger)
 
     def _refuse_earlier_job(self) -> None:
-        state = self.load_job().get("state")
-        outcome = "has finished"
-        if state != JobState.FINISHED:
-            outcome = f"did not finish (it is {state})"
+        outcome = {
+            JobState.FINISHED: "has finished",
+            JobState.FAILED: "failed",
+            JobState.INTERRUPTED: "was interrupted",
+            # Nobody holds the lock any more, and nobody has said how it ended.
+            JobState.RUNNING: "was cut off",
+        }.get(self.load_job().get("state"), "is in an unknown state")
         raise JobDirectoryError(
             f"--job_dir {self.path} holds a job that {outcome}; nothing was changed. "
             "--overwrite starts anew, or choose another directory"

@@ -28,6 +28,7 @@ from elasticdl_like.config import (
 )
 from elasticdl_like.errors import ConfigError
 from elasticdl_like.job_directory import JobDirectory
+from elasticdl_like.model_file import check_model_def
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
@@ -201,9 +202,10 @@ def make_job_config(flags: Mapping[str, Any]) -> JobConfig:
 
     Raises:
         ConfigError: a flag has a value that cannot be used.
+        ModelDefinitionError: there is no such model definition file.
     """
     model = _model_config(flags)
-    name = flags["job_name"] or (model.model_def.split(".")[-2] if model else "job")
+    name = flags["job_name"] or (check_model_def(model).stem if model else "job")
     directory = job_directory_path(flags, name)
     return JobConfig(
         name=name,

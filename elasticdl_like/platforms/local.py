@@ -120,10 +120,13 @@ def _worker_process(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
+    try:
+        if process.poll() is None:
+            process.terminate()
             process.wait(_TERMINATE_GRACE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    process.wait()
+    except subprocess.TimeoutExpired:
+        _logger.warning("the worker does not end by itself; it is killed")
+    finally:
+        # Also when a second Ctrl-C cuts the wait short.
+        process.kill()
+        process.wait()

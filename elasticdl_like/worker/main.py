@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass
 
 from elasticdl_like.config import JobConfig, ModelConfig
-from elasticdl_like.errors import ConfigError, ElasticdlError
+from elasticdl_like.errors import ConfigError, ElasticdlError, MasterLostError
 from elasticdl_like.tasks import TaskType
 from elasticdl_like.worker.master_client import Heartbeat, MasterClient
 
@@ -45,6 +45,8 @@ def run_worker(config: WorkerConfig) -> None:
         try:
             with Heartbeat(client, _HEARTBEAT_INTERVAL_S):
                 _train(client, job, epoch)
+        except MasterLostError:
+            raise
         except ElasticdlError as error:
             _leave(client, str(error))
             raise
