@@ -140,13 +140,15 @@ class JobDirectory:
         return self._load(self._ledger)
 
     def _refuse_earlier_job(self) -> None:
-        outcome = {
+        state = str(self.load_job().get("state"))
+        outcomes: dict[str, str] = {
             JobState.FINISHED: "has finished",
             JobState.FAILED: "failed",
             JobState.INTERRUPTED: "was interrupted",
             # Nobody holds the lock any more, and nobody has said how it ended.
             JobState.RUNNING: "was cut off",
-        }.get(self.load_job().get("state"), "is in an unknown state")
+        }
+        outcome = outcomes.get(state, f"is in the unknown state {state!r}")
         raise JobDirectoryError(
             f"--job_dir {self.path} holds a job that {outcome}; nothing was changed. "
             "--overwrite starts anew, or choose another directory"
