@@ -105,11 +105,19 @@ class JobDirectory:
             path.unlink(missing_ok=True)
 
     def save_job(self, document: Mapping[str, Any]) -> None:
-        """Keeps the state and the configuration of the job."""
+        """Keeps the state and the configuration of the job.
+
+        Raises:
+            JobDirectoryError: the file cannot be written.
+        """
         _write_atomically(self._job, document)
 
     def save_ledger(self, document: Mapping[str, Any]) -> None:
-        """Keeps the ledger."""
+        """Keeps the ledger.
+
+        Raises:
+            JobDirectoryError: the file cannot be written.
+        """
         _write_atomically(self._ledger, document)
 
     def save_endpoint(self, address: str) -> None:
@@ -168,5 +176,8 @@ class JobDirectory:
 
 def _write_atomically(path: Path, document: Mapping[str, Any]) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise JobDirectoryError(f"{path} cannot be written: {error.strerror}") from error
