@@ -11,10 +11,13 @@ between them, and add both to `PARTS`.
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import click
 
 from elasticdl_like.cli.compatibility import (
     FLAGS_BY_THEME,
@@ -22,6 +25,7 @@ from elasticdl_like.cli.compatibility import (
     ElasticdlFlag,
     Verdict,
 )
+from elasticdl_like.cli.main import elasticdl
 
 DOCS = Path(__file__).resolve().parent
 
@@ -56,6 +60,25 @@ def model_name_tables() -> str:
     )
 
 
+def command_reference() -> str:
+    """Returns the help of every command, with its arguments and flags; hidden ones left out."""
+    return "\n\n".join(
+        section
+        for path, command in commands(elasticdl, ("elasticdl",))
+        for section in _command_sections(path, command)
+    )
+
+
+def commands(
+    command: click.Command, path: tuple[str, ...]
+) -> Iterable[tuple[tuple[str, ...], click.Command]]:
+    """Yields a command and every command below it, each with its words."""
+    yield path, command
+    if isinstance(command, click.Group):
+        for name in sorted(command.commands):
+            yield from commands(command.commands[name], (*path, name))
+
+
 @dataclass(frozen=True)
 class Part:
     """A generated part of one file.
@@ -74,6 +97,7 @@ class Part:
 PARTS: Sequence[Part] = (
     Part("from_elasticdl.md", "flags", flag_tables),
     Part("from_elasticdl.md", "model names", model_name_tables),
+    Part("cli.md", "commands", command_reference),
 )
 
 
@@ -130,6 +154,48 @@ def _flag_note(flag: ElasticdlFlag) -> str:
         values = " or ".join(f"`{value}`" for value in flag.harmless_values)
         sentences.append(f"Accepted when it is {values}.")
     return " ".join(sentences)
+
+
+def _command_sections(path: Sequence[str], command: click.Command) -> Iterable[str]:
+    context = click.Context(command, info_name=" ".join(path))
+    yield f"## `{context.info_name}`"
+    yield inspect.cleandoc(command.help or "")
+    yield f"    {context.info_name} {' '.join(command.collect_usage_pieces(context))}"
+    if isinstance(command, click.Group):
+        return
+    options = [
+        each for each in command.params if isinstance(each, click.Option) and not each.hidden
+    ]
+    yield "\n".join(
+        [
+            _row(("Flag", "Default", "Environment variable", "Help")),
+            _row(["---"] * 4),
+            *(_row(_option_cells(each)) for each in options),
+        ]
+    )
+
+
+def _option_cells(option: click.Option) -> Sequence[str]:
+    values = "" if option.is_flag else f" {_values(option.type)}"
+    names = [f"`{name}{values}`" for name in (*option.opts, *option.secondary_opts)]
+    default = "required" if option.required else _default(option)
+    variable = f"`{option.envvar}`" if option.envvar else ""
+    return ", ".join(names), default, variable, option.help or ""
+
+
+def _values(kind: click.ParamType) -> str:
+    if isinstance(kind, click.Choice):
+        return "|".join(map(str, kind.choices))
+    if isinstance(kind, click.IntRange) or kind is click.INT:
+        return "INTEGER"
+    return "NUMBER" if isinstance(kind, click.FloatRange) else "TEXT"
+
+
+def _default(option: click.Option) -> str:
+    if option.is_flag:
+        chosen = option.opts if option.default is True else option.secondary_opts
+        return f"`{chosen[0]}`" if chosen else ""
+    return "" if option.default in (None, "") else f"`{option.default}`"
 
 
 if __name__ == "__main__":

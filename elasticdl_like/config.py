@@ -118,9 +118,10 @@ class JobConfig:
 
     Attributes:
         name: the job's name, for people.
-        model: the model definition; None for a job that only hands out data.
+        model: the model definition; None when there is none, which makes it a job of data only.
         output: directory for the trained model, an absolute path, or "" for none.
         distribution_strategy: how several workers train one model.
+        data_only: whether the job hands out data to workers of the user's own, and trains nothing.
         log_level: level of the workers' logs.
     """
 
@@ -131,6 +132,7 @@ class JobConfig:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     output: str = ""
     distribution_strategy: DistributionStrategy = DistributionStrategy.LOCAL
+    data_only: bool = False
     log_level: str = "INFO"
 
     def to_json(self) -> str:

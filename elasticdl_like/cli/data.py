@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from elasticdl_like.cli.options import data_config, model_config, reader_options
+from elasticdl_like.cli.options import data_config, model_config, option, reader_options
 from elasticdl_like.errors import ConfigError, ReaderError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def inspect(source: str, **flags: Any) -> None:
 
 @data.command()
 @click.argument("source")
-@click.option("-n", "count", type=click.IntRange(min=1), default=5, help="How many records.")
+@option("-n", "--count", type=click.IntRange(min=1), default=5, help="How many.")
 @reader_options
 def head(source: str, count: int, **flags: Any) -> None:
     """Prints the first records of SOURCE."""
@@ -67,25 +67,22 @@ def head(source: str, count: int, **flags: Any) -> None:
 @data.command()
 @click.argument("source")
 @click.argument("destination", type=click.Path(path_type=Path))
-@click.option(
+@option(
     "--records_per_file",
     type=click.IntRange(min=1),
     default=1_000_000,
-    show_default=True,
     help="Records in each file but the last.",
 )
-@click.option(
+@option(
     "--dialect",
     type=click.Choice(["go", "python"]),
     default="go",
-    show_default=True,
     help="The dialect of RecordIO.",
 )
-@click.option(
+@option(
     "--compressor",
     type=click.Choice(["none", "snappy", "gzip"]),
     default="snappy",
-    show_default=True,
     help="How chunks are compressed.",
 )
 @reader_options
@@ -97,7 +94,10 @@ def convert(
     compressor: str,
     **flags: Any,
 ) -> None:
-    """Writes the records of SOURCE, which are bytes, as RecordIO files in directory DESTINATION."""
+    """Writes RecordIO files into a directory.
+
+    The records of SOURCE, which must be bytes, go to directory DESTINATION.
+    """
     from elasticdl_like.data_readers.recordio import Compressor, Dialect, RecordIOWriter
 
     if destination.exists() and any(destination.iterdir()):

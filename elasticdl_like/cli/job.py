@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from elasticdl_like.cli.options import option
 from elasticdl_like.errors import MasterUnavailableError
 from elasticdl_like.job_directory import JobDirectory, JobState
 
@@ -16,9 +17,9 @@ _CALL_TIMEOUT_S = 5.0
 
 @click.command()
 @click.argument("job_dir", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
+@option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
 def ledger(job_dir: Path, as_json: bool) -> None:
-    """Prints the ledger of a job: what became of the records of each epoch.
+    """Prints what became of the records of each epoch.
 
     Exits with 1 if records of an ended epoch are missing.
     """
@@ -32,7 +33,7 @@ def ledger(job_dir: Path, as_json: bool) -> None:
 
 @click.command()
 @click.argument("job")
-@click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
+@option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 def status(job: str, as_json: bool) -> None:
     """Prints how a job stands. JOB is a job directory, or the address of a running master."""
     document = _status(job)

@@ -23,6 +23,8 @@ from elasticdl_like.errors import ElasticdlError
 
 # gRPC would print a line about forking each time that a process is started.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+# TensorFlow, where a model definition file imports it, would print what it was built with.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # What gRPC logs by itself, in a format of its own, is raised as well, and then said once.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 

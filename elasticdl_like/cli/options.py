@@ -62,6 +62,7 @@ log_options = together(
         "--log_level",
         type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
         default="INFO",
+        metavar="[DEBUG|INFO|WARNING|ERROR]",
         help="How much is logged. DEBUG also shows the traceback of an error.",
     ),
     option(
@@ -98,8 +99,12 @@ _count_range = click.IntRange(min=0)
 
 _job_options = together(
     reader_options,
-    option("--training_data", required=True, help="Where the training data is."),
-    option("--validation_data", default="", help="Where the validation data is."),
+    option(
+        "--training_data",
+        required=True,
+        help="The training data: a file, a directory, or what the data reader takes.",
+    ),
+    option("--validation_data", default="", help="The validation data, likewise."),
     option(
         "--model_params",
         default="",
@@ -122,7 +127,7 @@ _job_options = together(
         default=8,
         help="Minibatches in one task, the unit that is leased to a worker.",
     ),
-    option("--num_epochs", type=_minibatch_range, default=1, help="Trips over the training data."),
+    option("--num_epochs", type=_minibatch_range, default=1, help="Passes over the training data."),
     option(
         "--max_step", type=_count_range, default=0, help="Stop after this step; 0 for no limit."
     ),
@@ -135,7 +140,8 @@ _job_options = together(
     option(
         "--distribution_strategy",
         default="Local",
-        help="How several workers train one model: Local or AllReduce.",
+        help="How several workers train one model: Local or AllReduce. In this release there is "
+        "one worker, and no difference.",
     ),
     option("--job_name", default="", help="Name of the job; by default that of the model file."),
     option(
@@ -197,8 +203,12 @@ def job_options(command: Command) -> Command:
     return _job_options(command)
 
 
-def make_job_config(flags: Mapping[str, Any]) -> JobConfig:
+def make_job_config(flags: Mapping[str, Any], data_only: bool = False) -> JobConfig:
     """Returns the configuration that the flags of a job ask for.
+
+    Args:
+        flags: every flag of a job.
+        data_only: whether a job with a model definition file only takes its data reader.
 
     Raises:
         ConfigError: a flag has a value that cannot be used.
@@ -231,6 +241,7 @@ def make_job_config(flags: Mapping[str, Any]) -> JobConfig:
         ),
         output=_absolute(flags["output"]),
         distribution_strategy=_strategy(flags["distribution_strategy"]),
+        data_only=data_only or model is None,
         log_level=flags["log_level"].upper(),
     )
 

@@ -30,17 +30,25 @@ from elasticdl_like.errors import JobFailedError
     default=10.0,
     help="Seconds after which a silent worker is lost.",
 )
+@option(
+    "--data_only",
+    is_flag=True,
+    help="Hand out the data to workers of your own, and train nothing.",
+)
 @job_options
-def master(master_host: str, master_port: int, worker_timeout: float, **flags: Any) -> None:
-    """Runs the master of a job; workers are started elsewhere.
+def master(
+    master_host: str, master_port: int, worker_timeout: float, data_only: bool, **flags: Any
+) -> None:
+    """Runs the master of a job.
 
-    Without --model_def the job hands out data to workers of your own, which use
-    elasticdl_like.worker.
+    Workers are started elsewhere: one `elasticdl worker`, which trains the model, or, with
+    --data_only or without --model_def, any number of workers of your own, as docs/data_flow.md
+    shows.
     """
     from elasticdl_like.cli.output import configure_logging
     from elasticdl_like.master.main import MasterConfig, run_stand_alone
 
-    config = make_job_config(flags)
+    config = make_job_config(flags, data_only)
     configure_logging(flags["log_level"], flags["log_format"])
     job = run_stand_alone(
         config,
@@ -68,7 +76,7 @@ def master(master_host: str, master_port: int, worker_timeout: float, **flags: A
     "--master_timeout",
     type=click.FloatRange(min=0),
     default=60.0,
-    help="Seconds to wait for a silent master.",
+    help="Seconds that the worker waits for a silent master.",
 )
 @log_options
 def worker(

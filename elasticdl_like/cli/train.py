@@ -28,7 +28,7 @@ def train(num_workers: int, **flags: Any) -> None:
 
     The model definition file has a function that makes a Keras model, `loss`, `optimizer`, and
     `feed_batch` or `feed`. The data is RecordIO files, unless the model definition file has a
-    data reader.
+    CustomDataReader.
     """
     # Not at the top: the help must not wait for gRPC.
     from elasticdl_like.cli.output import configure_logging, job_reporter, ledger_table

@@ -2,7 +2,8 @@
 
 A reader is deterministic: the same version of the source gives the same shards in the master
 and in every worker, and a range of a shard always holds the same records in the same order. It is
-constructed once for each data set and process and used by one thread at a time. It never yields
+constructed once for each data set and process, and used by one thread at a time, which need not be
+the one that constructed it. It never yields
 fewer or more records than asked for in silence; empty records are records.
 """
 

@@ -85,11 +85,18 @@ class Job:
         """Takes a worker in, and returns its number.
 
         Raises:
-            InvalidRequestError: the number that it asks for is taken.
+            InvalidRequestError: the number that it asks for is taken, or the job trains a model
+                and has its worker.
             JobFailedError: the job is over.
         """
         with self._lock:
             self._check_running()
+            others = [each for each in self._members if each.incarnation != incarnation]
+            if others and not self.config.data_only:
+                raise InvalidRequestError(
+                    f"worker {others[0].worker_id} ({others[0].description}) trains this job's "
+                    "model; training one model on several workers is not part of this release"
+                )
             worker = self._members.register(
                 incarnation,
                 requested_id,
@@ -238,7 +245,7 @@ class Job:
         with self._lock:
             # Before the worker is dropped, which finishes a job that has trained its last epoch:
             # the model may not be written yet.
-            if self.config.model is not None:
+            if not self.config.data_only:
                 self._fail(reason)
             else:
                 _logger.warning("worker %d is lost: %s", worker_id, reason)

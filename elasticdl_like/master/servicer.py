@@ -88,8 +88,7 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
             request.caller.worker_id,
             request.caller.incarnation,
             convert.epoch_key_from_proto(request.epoch),
-            # Sorted, because a map of a message has an order of its own in each process.
-            dict(sorted(request.metrics.items())),
+            dict(request.metrics),
         )
         return pb.ReportEvaluationReply()
 

@@ -53,8 +53,8 @@ def _list_here(config: JobConfig) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]
         if not origin:
             tables.append(())
             continue
-        reader = make_reader(origin, data, config.model, config.training.records_per_task)
         try:
+            reader = make_reader(origin, data, config.model, config.training.records_per_task)
             tables.append(list_shards(reader))
         except DataError as error:
             raise DataError(f"{flag}: {error}") from error

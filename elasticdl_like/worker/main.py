@@ -63,13 +63,13 @@ def _leave(client: MasterClient, failure: str) -> None:
 
 
 def _train(client: MasterClient, job: JobConfig, first_epoch: int) -> None:
-    if job.model is None:
+    if job.model is None or job.data_only:
         raise ConfigError(
-            "this job has no model (--model_def); it hands out data to workers of your own"
+            "this job trains no model, it hands out data to workers of your own "
+            "(see docs/data_flow.md); start it with --model_def, and without --data_only"
         )
     # TensorFlow takes seconds to import: not before the master has answered, and in no other
     # module that other commands import.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
 
     from elasticdl_like.data_readers.registry import make_reader
