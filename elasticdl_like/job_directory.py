@@ -110,7 +110,7 @@ class JobDirectory:
         Raises:
             JobDirectoryError: the file cannot be written.
         """
-        _write_atomically(self._job, document)
+        _write_atomically(self._job, json.dumps(document, indent=1) + "\n")
 
     def save_ledger(self, document: Mapping[str, Any]) -> None:
         """Keeps the ledger.
@@ -118,11 +118,11 @@ class JobDirectory:
         Raises:
             JobDirectoryError: the file cannot be written.
         """
-        _write_atomically(self._ledger, document)
+        _write_atomically(self._ledger, json.dumps(document, indent=1) + "\n")
 
     def save_endpoint(self, address: str) -> None:
         """Keeps the address of the master, for the processes that look for it."""
-        self._endpoint.write_text(address, encoding="utf-8")
+        _write_atomically(self._endpoint, address)
 
     def endpoint(self) -> str | None:
         """Returns the address of the running master, or None when none is running."""
@@ -174,10 +174,10 @@ class JobDirectory:
         return document
 
 
-def _write_atomically(path: Path, document: Mapping[str, Any]) -> None:
+def _write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     try:
-        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
         raise JobDirectoryError(f"{path} cannot be written: {error.strerror}") from error

@@ -90,7 +90,7 @@ class TaskStream:
                 if self._unread:
                     self._flush_told = False
                     lease = self._unread.popleft()
-                    self._changed.notify_all()
+                    self._wake_if_due()
                     return lease
                 if self._closed or self._answer in (Answer.EPOCH_ENDED, Answer.END):
                     return Signal.END
@@ -123,7 +123,10 @@ class TaskStream:
             self._commits.append(Commit(step, intervals))
             if loss is not None:
                 self._loss = loss
-            self._changed.notify_all()
+            if len(self._commits) == 1:
+                self._changed.notify_all()  # it has a new time to call at
+            else:
+                self._wake_if_due()
 
     def flush(self) -> None:
         """Sends every commit and waits until the master has counted them.
@@ -145,6 +148,11 @@ class TaskStream:
         """Ends the conversation; whoever waits in `next` gets `Signal.END`."""
         with self._changed:
             self._closed = True
+            self._changed.notify_all()
+
+    def _wake_if_due(self) -> None:
+        """Wakes the conversation's thread, which costs more than to ask whether it should be."""
+        if self._time_to_call_s(time.monotonic()) <= 0:
             self._changed.notify_all()
 
     def _raise_error(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -74,14 +73,12 @@ class RecordIODataReader(BatchDataReader):
             CorruptDataError: a chunk that is damaged.
         """
         index = self._index(task.shard_name)
-        with os_errors_as_data_errors(index.path), Path(index.path).open("rb") as file:
-            index.check_unchanged(os.fstat(file.fileno()))
-            for number in index.chunks_covering(task.start, task.end):
-                chunk = index.chunk(number)
-                start = max(task.start - chunk.first_record, 0)
-                yield self._records(index, number, chunk, file)[
-                    start : task.end - chunk.first_record
-                ]
+        with os_errors_as_data_errors(index.path):
+            index.check_unchanged(Path(index.path).stat())
+        for number in index.chunks_covering(task.start, task.end):
+            chunk = index.chunk(number)
+            start = max(task.start - chunk.first_record, 0)
+            yield self._records(index, number, chunk)[start : task.end - chunk.first_record]
 
     def _index(self, path: str) -> FileIndex:
         index = self._indexes.get(path)
@@ -89,12 +86,12 @@ class RecordIODataReader(BatchDataReader):
             index = self._indexes[path] = index_file(path)
         return index
 
-    def _records(
-        self, index: FileIndex, number: int, chunk: IndexedChunk, file: BinaryIO
-    ) -> list[bytes]:
+    def _records(self, index: FileIndex, number: int, chunk: IndexedChunk) -> list[bytes]:
+        # Several tasks in a row often share a chunk: then the file is not even opened.
         if self._newest_chunk is None or self._newest_chunk[:2] != (index.path, number):
             self._newest_chunk = None  # so that two decoded chunks are never held at once
-            self._newest_chunk = (index.path, number, _read_chunk(index, chunk, file))
+            with os_errors_as_data_errors(index.path), Path(index.path).open("rb") as file:
+                self._newest_chunk = (index.path, number, _read_chunk(index, chunk, file))
         return self._newest_chunk[2]
 
 

@@ -1,0 +1,34 @@
+"""One finished job, which several tests look at from different sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from elasticdl_command import Finished, run
+
+
+@dataclass(frozen=True)
+class TrainedJob:
+    """A job that trained the digits for four epochs; look, do not touch."""
+
+    finished: Finished
+    directory: Path
+    output: Path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, model_zoo: Path, digits: Path) -> TrainedJob:
+    root = tmp_path_factory.mktemp("trained")
+    finished = run(
+        "train",
+        *("--model_zoo", model_zoo, "--model_def", "digits.digits_cnn.custom_model"),
+        *("--training_data", digits / "train", "--validation_data", digits / "validation"),
+        *("--num_epochs", 4, "--minibatch_size", 64, "--num_minibatches_per_task", 4),
+        *("--checkpoint_steps", 25, "--keep_checkpoint_max", 2),
+        *("--job_name", "digits", "--job_dir", root / "job", "--output", root / "model"),
+        directory=root,
+    )
+    assert finished.exit_code == 0, finished.stderr
+    return TrainedJob(finished, root / "job", root / "model")

@@ -1,0 +1,94 @@
+"""A worker of a job without a model: reads what it leases, and writes down what it commits.
+
+    python data_plane_worker.py MASTER_ADDR LOG_FILE [before|after COMMITS]
+
+Nothing is leased before a line comes on standard input. The log has one JSON object a line:
+
+    {"event": "registered"}
+    {"event": "intent", "epoch": 0, "ids": […]}    these are about to be committed
+    {"event": "counted", "epoch": 0, "ids": […]}   the master has acknowledged them
+    {"event": "holding"}                           nothing happens until another line comes
+
+With `before` or `after` the worker holds once, before it sends, or after it was acknowledged, a
+commit that follows that many others; its log then ends with an intent that was not counted, or
+was counted though no line says so. Whoever kills it there knows which of the two it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from elasticdl_like.data_readers.reading import DataReader, read_lease
+from elasticdl_like.data_readers.registry import make_reader
+from elasticdl_like.errors import ElasticdlError
+from elasticdl_like.tasks import EpochKey, Interval, Lease, TaskType
+from elasticdl_like.worker.master_client import Heartbeat, MasterClient
+from elasticdl_like.worker.task_stream import Signal, TaskStream
+
+RECORDS_PER_COMMIT = 10
+
+
+class Worker:
+    def __init__(self, log_path: Path, hold_point: str, hold_after: int) -> None:
+        # Each line is one write: a killed process leaves whole lines.
+        self._log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._hold_point = hold_point
+        self._hold_after = hold_after
+        self._commits = 0
+
+    def work(self, address: str) -> None:
+        client = MasterClient(address, master_timeout_s=10)
+        job, epoch = client.register(None, f"pid {os.getpid()}")
+        reader = make_reader(job.data.training_data, job.data, None, job.training.records_per_task)
+        self._write({"event": "registered"})
+        with Heartbeat(client, interval_s=0.2):
+            sys.stdin.readline()
+            for each in range(epoch, job.training.num_epochs):
+                with TaskStream(client, EpochKey(TaskType.TRAINING, each)) as stream:
+                    self._take_part(stream, reader)
+            client.leave("")
+        client.close()
+
+    def _take_part(self, stream: TaskStream, reader: DataReader) -> None:
+        while (event := stream.next()) is not Signal.END:
+            if isinstance(event, Lease):
+                for interval, ids in _pieces(event, reader):
+                    self._commit(stream, interval, ids)
+
+    def _commit(self, stream: TaskStream, interval: Interval, ids: list[int]) -> None:
+        account = {"epoch": stream.key.epoch, "ids": ids}
+        self._write({"event": "intent"} | account)
+        self._hold("before")
+        stream.commit(self._commits + 1, [interval])
+        stream.flush()
+        self._hold("after")
+        self._write({"event": "counted"} | account)
+        self._commits += 1
+
+    def _hold(self, point: str) -> None:
+        if (point, self._commits) == (self._hold_point, self._hold_after):
+            self._write({"event": "holding"})
+            sys.stdin.readline()
+
+    def _write(self, line: dict[str, object]) -> None:
+        os.write(self._log, json.dumps(line).encode() + b"\n")
+
+
+def _pieces(lease: Lease, reader: DataReader) -> Iterator[tuple[Interval, list[int]]]:
+    ids = [int(record) for batch in read_lease(reader, lease) for record in batch]
+    for offset in range(0, lease.size, RECORDS_PER_COMMIT):
+        piece = ids[offset : offset + RECORDS_PER_COMMIT]
+        start = lease.start_position + offset
+        yield Interval(lease.token, start, start + len(piece)), piece
+
+
+if __name__ == "__main__":
+    hold_point, hold_after = (*sys.argv[3:], "", "-1")[:2]
+    try:
+        Worker(Path(sys.argv[2]), hold_point, int(hold_after)).work(sys.argv[1])
+    except ElasticdlError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

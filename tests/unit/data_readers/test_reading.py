@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from elasticdl_like.data_readers import BatchDataReader, RecordBatch
+from elasticdl_like.data_readers.reading import (
+    DataReader,
+    batch_size,
+    join_batches,
+    list_shards,
+    read_lease,
+    read_task,
+    slice_batch,
+)
+from elasticdl_like.errors import (
+    CorruptDataError,
+    ReaderError,
+    RecordCountError,
+    ShardTableError,
+)
+from elasticdl_like.ordering import position_order
+from elasticdl_like.tasks import Lease, Shard, Task, TaskType
+
+TASK = Task("s", 100, 110, 3, TaskType.EVALUATION)
+
+
+class Numbers:
+    """Records are their own indices; keeps the tasks that it was asked for."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+
+    def create_shards(self) -> Any:
+        return {"b": 1, "s": (100, 5000)}
+
+    def read_records(self, task: Task) -> Iterator[Any]:
+        self.tasks.append(task)
+        yield from range(task.start, task.end)
+
+
+class Columns(BatchDataReader):
+    def create_shards(self) -> dict[str, tuple[int, int]]:
+        return {"s": (100, 5000)}
+
+    def read_record_batches(self, task: Task) -> Iterator[RecordBatch]:
+        for start in range(task.start, task.end, 3):
+            indices = np.arange(start, min(start + 3, task.end))
+            yield {"index": indices, "negative": -indices}
+
+
+def records(batches: Iterator[RecordBatch]) -> list[Any]:
+    found: list[Any] = []
+    for batch in batches:
+        found.extend(zip(*batch.values(), strict=True) if isinstance(batch, dict) else batch)
+    return found
+
+
+def test_list_shards_normalises() -> None:
+    assert list_shards(Numbers()) == (Shard("b", 0, 1), Shard("s", 100, 5000))
+
+
+def test_list_shards_errors() -> None:
+    class Raises(Numbers):
+        def create_shards(self) -> Any:
+            raise OSError("no network")
+
+    class Bad(Numbers):
+        def create_shards(self) -> Any:
+            return "shards"
+
+    class Typed(Numbers):
+        def create_shards(self) -> Any:
+            raise CorruptDataError("file", 7, "torn")
+
+    with pytest.raises(ReaderError, match=r"Raises\.create_shards\(\) raised OSError: no network"):
+        list_shards(Raises())
+    with pytest.raises(ShardTableError, match=r"^Bad"):
+        list_shards(Bad())
+    with pytest.raises(CorruptDataError, match="file, at byte 7: torn"):
+        list_shards(Typed())
+
+
+@pytest.mark.parametrize("size", [1, 10, 2047, 2048, 2049, 4096, 5000])
+def test_read_task_of_single_records(size: int) -> None:
+    batches = list(read_task(Numbers(), Task("s", 100, 100 + size)))
+    assert records(iter(batches)) == list(range(100, 100 + size))
+    assert len(batches) == -(-size // 2048)
+    assert all(batches)
+
+
+def test_read_task_of_batches() -> None:
+    assert records(read_task(Columns(), TASK)) == [(i, -i) for i in range(100, 110)]
+
+
+def test_empty_batches_are_left_out() -> None:
+    class Gaps(Columns):
+        def read_record_batches(self, task: Task) -> Iterator[RecordBatch]:
+            yield []
+            yield [1] * task.size
+            yield []
+
+    assert list(read_task(Gaps(), TASK)) == [[1] * 10]
+
+
+class WrongCount(Numbers):
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def read_records(self, task: Task) -> Iterator[Any]:
+        return iter(range(self.count))
+
+
+class WrongBatchCount(Columns):
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def read_record_batches(self, task: Task) -> Iterator[RecordBatch]:
+        yield from ([index] for index in range(self.count))
+
+
+@pytest.mark.parametrize("kind", [WrongCount, WrongBatchCount])
+@pytest.mark.parametrize("count", [0, 9])
+def test_too_few_records(kind: Any, count: int) -> None:
+    words = rf"^{kind.__name__} yielded {count} records instead of 10: records \[100, 110\) of.*'s'"
+    with pytest.raises(RecordCountError, match=words):
+        list(read_task(kind(count), TASK))
+
+
+@pytest.mark.parametrize("kind", [WrongCount, WrongBatchCount])
+@pytest.mark.parametrize("count", [11, 10_000])
+def test_too_many_records_are_never_delivered(kind: Any, count: int) -> None:
+    delivered: list[RecordBatch] = []
+    with pytest.raises(RecordCountError, match=r"more than the 10 records.*\[100, 110\)"):
+        delivered.extend(read_task(kind(count), TASK))
+    assert sum(map(batch_size, delivered)) <= 10
+
+
+def test_an_endless_reader_is_stopped() -> None:
+    class Endless(Numbers):
+        def read_records(self, task: Task) -> Iterator[Any]:
+            while True:
+                yield b""
+
+    with pytest.raises(RecordCountError):
+        list(read_task(Endless(), TASK))
+
+
+class RaisesAtOnce(Numbers):
+    """Not a generator: it raises when it is called, not when it is iterated."""
+
+    def read_records(self, task: Task) -> Iterator[Any]:
+        raise KeyError("poison")
+
+
+class RaisesLater(Numbers):
+    def read_records(self, task: Task) -> Iterator[Any]:
+        yield 1
+        raise KeyError("poison")
+
+
+class BatchesRaiseAtOnce(Columns):
+    def read_record_batches(self, task: Task) -> Iterator[RecordBatch]:
+        raise KeyError("poison")
+
+
+@pytest.mark.parametrize("reader", [RaisesAtOnce(), RaisesLater(), BatchesRaiseAtOnce()])
+def test_an_exception_of_the_reader_names_reader_and_range(reader: DataReader) -> None:
+    words = rf"{type(reader).__name__} raised KeyError: 'poison', .*\[100, 110\) of shard 's'"
+    with pytest.raises(ReaderError, match=words) as caught:
+        list(read_task(reader, TASK))
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_a_reader_that_returns_nothing_at_all() -> None:
+    class ForgotToYield(Numbers):
+        def read_records(self, task: Task) -> Any:
+            return None
+
+    with pytest.raises(ReaderError, match=r"ForgotToYield raised TypeError.*\[100, 110\)"):
+        list(read_task(ForgotToYield(), TASK))
+
+
+def test_our_own_errors_pass_as_they_are() -> None:
+    class Corrupt(Numbers):
+        def read_records(self, task: Task) -> Iterator[Any]:
+            raise CorruptDataError("file", 7, "torn")
+
+    with pytest.raises(CorruptDataError, match="file, at byte 7: torn"):
+        list(read_task(Corrupt(), TASK))
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 10), (0, 1), (9, 10), (3, 8)])
+def test_an_unshuffled_lease_is_a_range(start: int, end: int) -> None:
+    reader = Numbers()
+    assert records(read_lease(reader, Lease(1, TASK, start, end))) == list(
+        range(100 + start, 100 + end)
+    )
+    assert reader.tasks == [Task("s", 100 + start, 100 + end, 3, TaskType.EVALUATION)]
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 10), (0, 1), (9, 10), (3, 8)])
+@pytest.mark.parametrize("key", [0, 1, 2**64 - 1])
+def test_a_shuffled_lease_is_in_position_order(start: int, end: int, key: int) -> None:
+    expected = (100 + position_order(10, key)[start:end]).tolist()
+    reader = Numbers()
+    assert records(read_lease(reader, Lease(1, TASK, start, end, key))) == expected
+    # No more is read than what lies between the records of the lease.
+    assert reader.tasks == [Task("s", min(expected), max(expected) + 1, 3, TaskType.EVALUATION)]
+    assert records(read_lease(Columns(), Lease(1, TASK, start, end, key))) == [
+        (index, -index) for index in expected
+    ]
+
+
+def test_the_parts_of_a_shuffled_task_are_the_whole() -> None:
+    whole = records(read_lease(Numbers(), Lease(1, TASK, 0, 10, 77)))
+    parts = [
+        record
+        for start, end in ((0, 4), (4, 5), (5, 10))
+        for record in records(read_lease(Numbers(), Lease(2, TASK, start, end, 77)))
+    ]
+    assert parts == whole
+    assert sorted(whole) == list(range(100, 110)) != whole
+
+
+def test_a_shuffled_lease_counts_its_records() -> None:
+    with pytest.raises(RecordCountError):
+        list(read_lease(WrongCount(9), Lease(1, TASK, 0, 10, 1)))
+
+
+def test_slices_and_joins() -> None:
+    rows: RecordBatch = [b"a", b"b", b"c", b"d"]
+    columns: RecordBatch = {"x": np.arange(4), "y": np.arange(8).reshape(4, 2)}
+    assert batch_size(rows) == batch_size(columns) == 4
+    assert batch_size([]) == batch_size({}) == 0
+    assert slice_batch(rows, 1, 3) == [b"b", b"c"]
+    part = slice_batch(columns, 1, 3)
+    assert isinstance(part, dict)
+    assert part["x"].tolist() == [1, 2]
+    assert part["y"].tolist() == [[2, 3], [4, 5]]
+    assert join_batches([slice_batch(rows, 0, 1), slice_batch(rows, 1, 4)]) == rows
+    joined = join_batches([slice_batch(columns, 0, 3), slice_batch(columns, 3, 4)])
+    assert isinstance(joined, dict)
+    assert isinstance(columns, dict)
+    for name, column in columns.items():
+        np.testing.assert_array_equal(joined[name], column)

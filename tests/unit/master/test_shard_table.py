@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elasticdl_like.master.shard_table import ShardTable
+from elasticdl_like.tasks import Shard
+
+
+def ranges(table: ShardTable) -> list[tuple[str, int, int]]:
+    return [table.task_range(number) for number in range(table.num_tasks)]
+
+
+def test_shards_are_cut_in_their_order() -> None:
+    table = ShardTable([Shard("a", 10, 7), Shard("b", 0, 3), Shard("b", 100, 1)], 3)
+    assert table.num_records == 11
+    assert ranges(table) == [
+        ("a", 10, 13),
+        ("a", 13, 16),
+        ("a", 16, 17),
+        ("b", 0, 3),
+        ("b", 100, 101),
+    ]
+
+
+@pytest.mark.parametrize(("size", "tasks"), [(1, 6), (5, 2), (6, 1), (7, 1), (2**40, 1)])
+def test_number_of_tasks(size: int, tasks: int) -> None:
+    assert ShardTable([Shard("a", 0, 6)], size).num_tasks == tasks
+
+
+def test_no_shards() -> None:
+    assert (ShardTable([], 5).num_tasks, ShardTable([], 5).num_records) == (0, 0)
+
+
+def test_a_huge_shard_costs_nothing() -> None:
+    table = ShardTable([Shard("a", 5, 10**18), Shard("b", 0, 1)], 1)
+    assert table.num_tasks == 10**18 + 1
+    assert table.task_range(10**18 - 1) == ("a", 10**18 + 4, 10**18 + 5)
+    assert table.task_range(10**18) == ("b", 0, 1)
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(1, 30)), min_size=1, max_size=6),
+    st.integers(1, 40),
+)
+def test_every_record_is_in_exactly_one_task(
+    extents: list[tuple[int, int]], records_per_task: int
+) -> None:
+    shards = [Shard(f"s{n}", first, count) for n, (first, count) in enumerate(extents)]
+    table = ShardTable(shards, records_per_task)
+    found = [(name, i) for name, start, end in ranges(table) for i in range(start, end)]
+    assert found == [(shard.name, i) for shard in shards for i in range(shard.first, shard.end)]
+    assert len(found) == table.num_records
+    assert all(0 < end - start <= records_per_task for _, start, end in ranges(table))
