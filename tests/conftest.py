@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from elasticdl_command import Finished, RunElasticdl, run
 
 REPOSITORY = Path(__file__).parents[1]

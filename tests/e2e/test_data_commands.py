@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from elasticdl_command import RunElasticdl
 
+from elasticdl_command import RunElasticdl
 from elasticdl_like.data_readers import RecordIODataReader, RecordIOWriter
 from elasticdl_like.tasks import Task
 

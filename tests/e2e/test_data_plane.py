@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from elasticdl_command import RunElasticdl, RunningCommand, eventually, running
 
+from elasticdl_command import RunElasticdl, RunningCommand, eventually, running
 from elasticdl_like.data_readers import RecordIOWriter
 
 NUM_EPOCHS = 2

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from elasticdl_command import RunElasticdl
 
+from elasticdl_command import RunElasticdl
 from elasticdl_like.data_readers import RecordIODataReader
 from elasticdl_like.tasks import Task
 

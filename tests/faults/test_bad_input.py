@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from elasticdl_command import Finished, RunElasticdl, eventually, running
 
 WriteModel = Callable[..., Path]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from elasticdl_command import Finished, RunElasticdl, RunningCommand, eventually, run, running
 
 WriteModel = Callable[..., Path]
