@@ -16,6 +16,7 @@ _FIRST_LOOKAHEAD = 2
 _LONGEST_LOOKAHEAD = 64
 _COMMIT_INTERVAL_S = 0.2
 _POLL_INTERVAL_S = 0.1
+_SHORTEST_CALL_INTERVAL_S = 0.02
 
 
 class Signal(Enum):
@@ -28,9 +29,10 @@ class Signal(Enum):
 class TaskStream:
     """The conversation of one worker with the master about one epoch.
 
-    A thread of its own keeps some leases ready, as few as keep the reader from running dry, and
-    sends commits along with its requests. Used as a context manager: leaving it sends the commits
-    that are still there, unless it is left by an error.
+    A thread of its own keeps some leases ready, as few as keep the reader from running dry and the
+    calls from following each other too closely. It sends commits along with its requests. Used as
+    a context manager: leaving it sends the commits that are still there, unless it is left by an
+    error.
 
     Args:
         client: the connection to the master.
@@ -83,8 +85,8 @@ class TaskStream:
             PermanentError: whatever else the master had to say.
         """
         with self._changed:
-            if not self._unread and self._answer is Answer.LEASED:
-                self._lookahead = min(2 * self._lookahead, _LONGEST_LOOKAHEAD)
+            if not self._unread:
+                self._look_further_ahead()
             while True:
                 self._raise_error()
                 if self._unread:
@@ -166,6 +168,8 @@ class TaskStream:
                     self._wait_for_reason_to_call()
                     if self._closed:
                         return
+                    if time.monotonic() - self._answered_s < _SHORTEST_CALL_INTERVAL_S:
+                        self._look_further_ahead()
                     commits, self._commits = self._commits, []
                     loss, self._loss = self._loss, None
                     wanted = self._lookahead - len(self._unread)
@@ -178,6 +182,11 @@ class TaskStream:
             with self._changed:
                 self._error, self._calling = error, False
                 self._changed.notify_all()
+
+    def _look_further_ahead(self) -> None:
+        """Asks for more leases from now on, because they do not last."""
+        if self._answer is Answer.LEASED:
+            self._lookahead = min(2 * self._lookahead, _LONGEST_LOOKAHEAD)
 
     def _take(self, reply: LeaseReply) -> None:
         self._calling = False

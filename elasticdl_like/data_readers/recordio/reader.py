@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import glob
+import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from elasticdl_like.data_readers.base import BatchDataReader
 from elasticdl_like.data_readers.recordio.format import (
@@ -45,6 +46,7 @@ class RecordIODataReader(BatchDataReader):
             raise ConfigError("data_origin is empty; name a file, a directory or a glob pattern")
         self._data_origin = data_origin
         self._indexes: dict[str, FileIndex] = {}
+        self._file: _OpenFile | None = None
         self._newest_chunk: tuple[str, int, list[bytes]] | None = None
 
     def create_shards(self) -> dict[str, tuple[int, int]]:
@@ -67,14 +69,15 @@ class RecordIODataReader(BatchDataReader):
     def read_record_batches(self, task: Task) -> Iterator[list[bytes]]:
         """Yields the records of the task, one batch for each chunk that it touches.
 
+        A file that is replaced by another meanwhile is read on as it was; one that is changed in
+        place is an error.
+
         Raises:
             DataError: the file is missing, unreadable, changed since it was indexed, or has no
                 such records.
             CorruptDataError: a chunk that is damaged.
         """
         index = self._index(task.shard_name)
-        with os_errors_as_data_errors(index.path):
-            index.check_unchanged(Path(index.path).stat())
         for number in index.chunks_covering(task.start, task.end):
             chunk = index.chunk(number)
             start = max(task.start - chunk.first_record, 0)
@@ -87,24 +90,41 @@ class RecordIODataReader(BatchDataReader):
         return index
 
     def _records(self, index: FileIndex, number: int, chunk: IndexedChunk) -> list[bytes]:
-        # Several tasks in a row often share a chunk: then the file is not even opened.
+        # Several tasks in a row often share a chunk.
         if self._newest_chunk is None or self._newest_chunk[:2] != (index.path, number):
             self._newest_chunk = None  # so that two decoded chunks are never held at once
-            with os_errors_as_data_errors(index.path), Path(index.path).open("rb") as file:
-                self._newest_chunk = (index.path, number, _read_chunk(index, chunk, file))
+            with os_errors_as_data_errors(index.path):
+                # Reading with few system calls matters: each gives other threads the interpreter.
+                if self._file is None or self._file.path != index.path:
+                    self._file = _OpenFile(index.path)
+                index.check_unchanged(os.fstat(self._file.descriptor))
+                stored = os.pread(
+                    self._file.descriptor,
+                    HEADER_BYTES + chunk.body_size_bytes,
+                    chunk.offset_bytes,
+                )
+            self._newest_chunk = (index.path, number, _decode(index, chunk, stored))
         return self._newest_chunk[2]
 
 
-def _read_chunk(index: FileIndex, chunk: IndexedChunk, file: BinaryIO) -> list[bytes]:
+class _OpenFile:
+    """A file that is open as long as this object lives."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self.descriptor)
+
+
+def _decode(index: FileIndex, chunk: IndexedChunk, stored: bytes) -> list[bytes]:
     try:
-        file.seek(chunk.offset_bytes)
         header = decode_header(
-            file.read(HEADER_BYTES), index.size_bytes - chunk.offset_bytes - HEADER_BYTES
+            stored[:HEADER_BYTES], index.size_bytes - chunk.offset_bytes - HEADER_BYTES
         )
         found = (header.dialect, header.compressor, header.body_size_bytes, header.record_count)
         if found != (chunk.dialect, chunk.compressor, chunk.body_size_bytes, chunk.record_count):
             raise ChunkFormatError("the chunk header differs from what was indexed")
-        return decode_chunk(header, file.read(header.body_size_bytes))
+        return decode_chunk(header, stored[HEADER_BYTES:])
     except ChunkFormatError as error:
         raise corrupt_chunk(index.path, chunk.offset_bytes, error) from error
 

@@ -13,6 +13,7 @@ from elasticdl_like.errors import LeaseLostError, MasterLostError, UnknownWorker
 from elasticdl_like.master.shard_table import ShardTable
 from elasticdl_like.master.task_queue import TaskQueue
 from elasticdl_like.tasks import Commit, EpochKey, Interval, Lease, Shard, TaskType
+from elasticdl_like.worker import task_stream
 from elasticdl_like.worker.master_client import LeaseReply, MasterClient
 from elasticdl_like.worker.task_stream import Signal, TaskStream
 
@@ -40,6 +41,23 @@ def within_time(function: Callable[[], Result]) -> Result:
     if errors:
         raise errors[0]
     return results[0]
+
+
+class Clock:
+    """Time as the stream sees it."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(task_stream, "time", clock)
+    return clock
 
 
 class Master:
@@ -99,6 +117,12 @@ def leases_until_signal(stream: TaskStream) -> Iterator[Lease]:
         yield event
 
 
+def settle(master: Master, stream: TaskStream, calls: int) -> None:
+    """Waits until the stream has taken the answer to so many calls, and makes no other."""
+    master.wait_for_calls(calls)
+    within_time(stream.flush)
+
+
 def whole(lease: Lease) -> list[Interval]:
     return [Interval(lease.token, lease.start_position, lease.end_position)]
 
@@ -148,12 +172,14 @@ def test_after_a_flush_it_waits_instead_of_telling_again() -> None:
         assert events == [Signal.END]
 
 
-def test_a_report_with_enough_leases_at_hand_is_no_reason_to_flush() -> None:
+def test_a_report_with_enough_leases_at_hand_is_no_reason_to_flush(clock: Clock) -> None:
     master = Master(tasks=10)
     with master.stream() as stream:
-        master.wait_for_calls(1)
+        settle(master, stream, calls=1)
+        clock.now_s += 1
         lease = taken(stream)
-        master.wait_for_calls(2)
+        settle(master, stream, calls=2)
+        clock.now_s += 1
         stream.commit(1, whole(lease))
         within_time(stream.flush)
         # It had as many leases as it likes to have, and asked for none.
@@ -279,14 +305,15 @@ def test_the_end_of_the_job_is_told_from_the_end_of_the_epoch() -> None:
         assert stream.job_ended
 
 
-def test_a_reader_that_never_runs_dry_holds_few_leases() -> None:
+def test_a_slow_reader_holds_few_leases(clock: Clock) -> None:
     master = Master(tasks=1000)
     with master.stream() as stream:
         for number in range(1, 30):
-            master.wait_for_calls(number)
+            settle(master, stream, calls=number)
+            clock.now_s += 1
             taken(stream)
-        assert master.queue.ledger()[0].leases_granted <= 29 + 2
-        assert max(master.asked) == 2
+    assert master.queue.ledger()[0].leases_granted <= 29 + 2
+    assert max(master.asked) == 2
 
 
 def test_a_reader_that_runs_dry_is_given_more_at_a_time_up_to_a_limit() -> None:
