@@ -153,6 +153,8 @@ class FeedBatchPipeline:
         if self._stream is not None:
             self._stream.close()
         self._streams.put(None)
+        # TensorFlow ends the iterator's threads now; when the interpreter ends it could hang.
+        self._iterator = None
 
     def _blocks(self) -> Iterator[Any]:
         """Yields arrays of shape (batches, records in each, …), each after its plans."""
@@ -207,8 +209,8 @@ class FeedPipeline:
         self._reader_name = type(reader).__name__
         self._spec = record_spec(reader)
         self._stream: TaskStream | None = None
+        self._elements: Iterator[Any] = iter(())
         self._leases: list[Lease] = []
-        self._ended = False
         self._error: Exception | None = None
         self._lock = threading.Lock()
         metadata = getattr(reader, "metadata", None)
@@ -244,13 +246,14 @@ class FeedPipeline:
             )
 
     def batches(self, stream: TaskStream) -> Iterator[Batch]:
-        self._stream, self._ended = stream, False
-        while not self._ended:
+        self._stream = stream
+        while stream.wait():
             yield from self._segment()
 
     def close(self) -> None:
         if self._stream is not None:
             self._stream.close()
+        self._elements = iter(())  # as in FeedBatchPipeline
 
     def _segment(self) -> Iterator[Batch]:
         """Yields the batches up to the next flush."""
@@ -272,11 +275,11 @@ class FeedPipeline:
             yield Batch(held, rest)
 
     def _explained_elements(self) -> Iterator[tuple[tf.Tensor, Any]]:
-        elements = iter(self._dataset)
+        self._elements = iter(self._dataset)
         while True:
             try:
                 with explained("feed"):
-                    element = next(elements, None)
+                    element = next(self._elements, None)
             except ModelDefinitionError:
                 if self._error is not None:
                     raise self._error from None
@@ -304,7 +307,6 @@ class FeedPipeline:
                     number = len(self._leases)
                     self._leases.append(event)
                 yield number, arrays
-            self._ended = event is Signal.END
         except Exception as error:
             self._error = error
             raise

@@ -94,12 +94,27 @@ class TaskStream:
                     lease = self._unread.popleft()
                     self._wake_if_due()
                     return lease
-                if self._closed or self._answer in (Answer.EPOCH_ENDED, Answer.END):
+                if self._ended:
                     return Signal.END
                 if self._answer is Answer.WAIT and not self._flush_told:
                     self._flush_told = True
                     return Signal.FLUSH
                 self._changed.wait()
+
+    def wait(self) -> bool:
+        """Waits until `next` has a lease, and returns True, or has nothing more than the end.
+
+        Raises:
+            MasterLostError: the master could not be reached.
+            LeaseLostError: a commit was refused.
+        """
+        with self._changed:
+            while not self._unread:
+                self._raise_error()
+                if self._ended:
+                    return False
+                self._changed.wait()
+            return True
 
     @property
     def would_wait(self) -> bool:
@@ -151,6 +166,10 @@ class TaskStream:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    @property
+    def _ended(self) -> bool:
+        return self._closed or self._answer in (Answer.EPOCH_ENDED, Answer.END)
 
     def _wake_if_due(self) -> None:
         """Wakes the conversation's thread, which costs more than to ask whether it should be."""

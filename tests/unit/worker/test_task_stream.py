@@ -141,6 +141,15 @@ def test_all_leases_then_flush_then_end() -> None:
     assert [commit.step for commit in master.commits] == list(range(1, 11))
 
 
+def test_wait_tells_whether_there_is_more_and_takes_nothing() -> None:
+    master = Master(tasks=1)
+    with master.stream() as stream:
+        assert within_time(stream.wait)
+        assert within_time(stream.wait)
+        stream.commit(1, whole(taken(stream)))
+        assert not within_time(stream.wait)
+
+
 def test_the_signal_between_is_flush_and_comes_once_each_time() -> None:
     master = Master(tasks=1)
     with master.stream() as stream:
