@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -187,7 +188,7 @@ def parse_params(text: str, flag: str) -> dict[str, Any]:
     if text.startswith("{"):
         try:
             params = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{flag}: not a JSON object: {error}") from error
     else:
         params = {}
@@ -230,10 +231,12 @@ def _split_outside_quotes(text: str, flag: str) -> Iterator[str]:
 def _parse_literal(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     try:
-        value = ast.literal_eval(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the backslashes of a path
+            value = ast.literal_eval(text)
         # The parameters travel as JSON; what JSON cannot hold stays the string that it was.
         return json.loads(json.dumps(value))
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):

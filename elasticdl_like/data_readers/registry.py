@@ -6,7 +6,6 @@ else RecordIO. Built-in readers are imported when they are needed.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import symtable
@@ -117,7 +116,7 @@ def construct(
         raise ConfigError(
             f"the data reader {name} cannot be made: {error}; it is called with "
             f"{', '.join(arguments) or 'no arguments'}, its parameters come from "
-            f"--custom_data_reader_params, and it takes {', '.join(signature.parameters)}"
+            f"--custom_data_reader_params, and it takes {', '.join(signature.parameters) or 'none'}"
         ) from error
     try:
         reader = factory(**arguments)
@@ -147,10 +146,9 @@ def _built_in_factory(reader_type: str, data_origin: str) -> Callable[..., Any]:
     by_lower_name = {name.lower(): path for name, path in _BUILT_IN.items()}
     path = by_lower_name.get(str(reader_type).lower())
     if path is None:
-        near = difflib.get_close_matches(str(reader_type), _BUILT_IN, n=1)
         raise ConfigError(
-            f"--custom_data_reader_params: there is no reader_type {reader_type!r}"
-            + (f", did you mean {near[0]!r}?" if near else f"; there is {', '.join(_BUILT_IN)}")
+            f"--custom_data_reader_params: there is no reader_type {reader_type!r}; "
+            f"there is {', '.join(_BUILT_IN)}"
         )
     module_name, _, class_name = path.partition(":")
     factory: Callable[..., Any] = getattr(importlib.import_module(module_name), class_name)

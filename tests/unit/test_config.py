@@ -164,3 +164,13 @@ def test_an_unknown_strategy_is_refused() -> None:
 
 def test_records_per_task() -> None:
     assert TrainingConfig(minibatch_size=10, num_minibatches_per_task=7).records_per_task == 70
+
+
+def test_a_value_with_backslashes_stays_a_string() -> None:
+    assert parse_params(r"path='C:\data'", "--flag") == {"path": r"C:\data"}
+
+
+def test_deep_nesting_is_no_crash() -> None:
+    assert parse_params("x=" + "[" * 100_000, "--flag") == {"x": "[" * 100_000}
+    with pytest.raises(ConfigError, match="--flag: not a JSON object"):
+        parse_params('{"x": ' + "[" * 100_000, "--flag")

@@ -143,14 +143,8 @@ def test_recordio_is_built_in_and_the_default(params: dict[str, str]) -> None:
     assert isinstance(reader, RecordIODataReader)
 
 
-def test_an_unknown_reader_type_gets_the_nearest_name() -> None:
-    data = DataConfig("data", reader_params={"reader_type": "RecordOI"})
-    with pytest.raises(ConfigError, match="'RecordOI', did you mean 'RecordIO'"):
-        make_reader("data", data, None, 64)
-
-
-@pytest.mark.parametrize("reader_type", ["ORC", 5])
-def test_an_unknown_reader_type_unlike_any_other(reader_type: Any) -> None:
+@pytest.mark.parametrize("reader_type", ["ORC", "RecordOI", 5])
+def test_an_unknown_reader_type(reader_type: Any) -> None:
     data = DataConfig("data", reader_params={"reader_type": reader_type})
     with pytest.raises(ConfigError, match=f"no reader_type {reader_type!r}; there is RecordIO"):
         make_reader("data", data, None, 64)
