@@ -168,7 +168,11 @@ def test_reader_that_ends_the_process_while_listing(
         (["--model_def", "other.custom_model"], ["--model_def", "other.py"], 1),
         (["--model_def", "custom_model"], ["--model_def", "package.module.function"], 1),
         (["--model_zoo", "nowhere"], ["--model_zoo", "nowhere"], 1),
-        (["--custom_data_reader_params", "reader_type=RecordOI"], ["'RecordIO'"], 1),
+        (
+            ["--custom_data_reader_params", "reader_type=RecordOI"],
+            ["'RecordOI'", "there is RecordIO"],
+            1,
+        ),
         (["--custom_data_reader_params", "rows=3"], ["rows", "RecordIODataReader"], 1),
     ],
 )
