@@ -177,24 +177,14 @@ def _read(reader: DataReader, task: Task) -> list[Any]:
     records: list[Any] = []
     try:
         for batch in read_task(reader, task):
-            records.extend(_records(batch, reader, task))
-    except ContractError:
-        raise
+            records.extend(_records(batch))
     except ElasticdlError as error:
         raise ContractError(str(error)) from error
     return records
 
 
-def _records(batch: RecordBatch, reader: DataReader, task: Task) -> list[Any]:
-    if not isinstance(batch, dict):
-        return list(batch)
-    lengths = {name: len(column) for name, column in batch.items()}
-    if len(set(lengths.values())) != 1:
-        raise ContractError(
-            f"{type(reader).__name__} yielded a batch whose columns differ in length, {lengths}, "
-            f"while reading {task}"
-        )
-    return list(zip(*batch.values(), strict=True))
+def _records(batch: RecordBatch) -> list[Any]:
+    return list(zip(*batch.values(), strict=True)) if isinstance(batch, dict) else list(batch)
 
 
 def _same(left: Any, right: Any) -> bool:

@@ -79,12 +79,12 @@ def read_task(reader: DataReader, task: Task) -> Iterator[RecordBatch]:
 
     Raises:
         RecordCountError: the reader yielded too few or too many.
-        ReaderError: the reader raised an exception.
+        ReaderError: the reader raised an exception, or a batch has columns of several lengths.
         DataError: a built-in reader could not read the data.
     """
     delivered = 0
     for batch in _guarded_batches(reader, task):
-        size = batch_size(batch)
+        size = _checked_size(batch, reader, task)
         delivered += size
         if delivered > task.size:
             raise RecordCountError(
@@ -129,6 +129,17 @@ def read_lease(reader: DataReader, lease: Lease) -> Iterator[RecordBatch]:
         yield {name: column[offsets] for name, column in records.items()}
     else:
         yield [records[offset] for offset in offsets.tolist()]
+
+
+def _checked_size(batch: RecordBatch, reader: DataReader, task: Task) -> int:
+    if isinstance(batch, dict):
+        lengths = {name: len(column) for name, column in batch.items()}
+        if len(set(lengths.values())) != 1:
+            raise ReaderError(
+                f"{type(reader).__name__} yielded a batch whose columns differ in length, "
+                f"{lengths}, while reading {task}"
+            )
+    return batch_size(batch)
 
 
 def _batches(reader: DataReader, task: Task) -> Iterator[RecordBatch]:

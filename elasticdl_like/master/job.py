@@ -60,9 +60,8 @@ class Job:
         self.config = config
         self._clock = clock
         self._lock = threading.Lock()
-        self._training_table = ShardTable(training_shards, training.records_per_task)
         self._queue = TaskQueue(
-            self._training_table,
+            ShardTable(training_shards, training.records_per_task),
             ShardTable(validation_shards, training.records_per_task) if validation_shards else None,
             training.num_epochs,
             training.seed if training.shuffle else None,
@@ -211,7 +210,7 @@ class Job:
                 ) from error
 
     def stop_training(self, worker_id: int, incarnation: str, reason: str) -> None:
-        """Ends training early: nobody gets more work.
+        """Ends training early: nobody gets more to train on.
 
         Raises:
             UnknownWorkerError: the worker is not, or no longer, part of the job.

@@ -125,7 +125,12 @@ class FeedBatchPipeline:
             self._dataset = (
                 blocks.unbatch()
                 .map(
-                    lambda *records: feed_batch(_as_records(records), str(mode), metadata),
+                    lambda *records: feed_batch(
+                        # `Dataset.map` unpacks a tuple.
+                        records if isinstance(self._spec, tuple) else records[0],
+                        str(mode),
+                        metadata,
+                    ),
                     num_parallel_calls=tf.data.AUTOTUNE,
                     deterministic=True,
                 )
@@ -162,9 +167,11 @@ class FeedBatchPipeline:
             try:
                 for block in self._record_blocks(stream):
                     arrays = to_arrays(block.records, self._spec, self._reader_name)
+                    shaped = tf.nest.map_structure(block.reshape, arrays)
+                    # Whoever gets a plan waits for its batch: from here on nothing may fail.
                     for plan in block.plans:
                         self._plans.put(plan)
-                    yield tf.nest.map_structure(block.reshape, arrays)
+                    yield shaped
             except Exception as error:  # noqa: BLE001 - raised again in the consumer's thread
                 self._plans.put(error)
                 return
@@ -310,8 +317,3 @@ class FeedPipeline:
         except Exception as error:
             self._error = error
             raise
-
-
-def _as_records(components: tuple[Any, ...]) -> Any:
-    """Undoes what `Dataset.map` does to a tuple."""
-    return components[0] if len(components) == 1 else components

@@ -25,6 +25,7 @@ from elasticdl_like.worker.master_client import MasterClient
 from elasticdl_like.worker.model_spec import ModelSpec
 from elasticdl_like.worker.task_stream import TaskStream
 from elasticdl_like.worker.train_step import TrainStep, split_batch
+from elasticdl_like.worker.user_code import explained
 
 _logger = logging.getLogger(__name__)
 
@@ -124,8 +125,8 @@ class Trainer:
 
     def _train_batch(self, batch: Batch, stream: TaskStream) -> tf.Tensor:
         first = not self._step
-        if first:
-            self._prepare(batch)
+        if first and self._config.checkpoint.directory_for_init:
+            self._start_warm(batch)
         loss, weight = self._train_step(batch.data)
         self._step += 1
         for mean in (self._epoch_loss, self._recent_loss, self._logged_loss):
@@ -138,12 +139,11 @@ class Trainer:
         stream.commit(self._step, batch.intervals, reported)
         return loss
 
-    def _prepare(self, batch: Batch) -> None:
+    def _start_warm(self, batch: Batch) -> None:
         features, _, _ = split_batch(batch.data)
-        self._train_step.build(features)
-        initial = self._config.checkpoint.directory_for_init
-        if initial:
-            load_initial_weights(self._model, Path(initial))
+        with explained("the model"):
+            self._train_step.build(features)
+        load_initial_weights(self._model, Path(self._config.checkpoint.directory_for_init))
 
     def _after_step(self, epoch: int) -> None:
         training, checkpoint = self._config.training, self._config.checkpoint

@@ -249,3 +249,12 @@ def test_slices_and_joins() -> None:
     assert isinstance(columns, dict)
     for name, column in columns.items():
         np.testing.assert_array_equal(joined[name], column)
+
+
+def test_columns_of_several_lengths_are_refused() -> None:
+    class Uneven(Columns):
+        def read_record_batches(self, task: Task) -> Iterator[RecordBatch]:
+            yield {"x": np.zeros(task.size), "y": np.zeros(2 * task.size)}
+
+    with pytest.raises(ReaderError, match=r"differ in length, {'x': 10, 'y': 20}, .* shard 's'"):
+        list(read_task(Uneven(), TASK))

@@ -4,14 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 REPOSITORY = Path(__file__).parents[3]
 PROTO = "elasticdl_like/proto/elasticdl.proto"
 
 
 def test_the_committed_code_is_what_the_proto_file_gives(tmp_path: Path) -> None:
-    pytest.importorskip("grpc_tools")
     finished = subprocess.run(
         [
             *(sys.executable, "-m", "grpc_tools.protoc", "-I."),

@@ -221,6 +221,22 @@ def test_reader_of_columns():
     assert sorted(x) == sorted([*range(100), *range(37)])
 
 
+def test_a_tuple_of_one_stays_a_tuple():
+    class OneReader(TupleReader):
+        records_output_types = (tf.int64,)
+
+        def read_records(self, task):
+            return ((index,) for index in range(task.start, task.end))
+
+    client = QueueClient(make_queue(num_epochs=1))
+    pipeline = make_pipeline(
+        OneReader(), TaskType.TRAINING, 10, None, lambda records, mode, metadata: records[0] + 1
+    )
+    batches = run_epoch(pipeline, client, 0)
+    pipeline.close()
+    assert batches[0].data.numpy().tolist() == list(range(1, 11))
+
+
 class ShortReader(NumberReader):
     def read_record_batches(self, task):
         yield [b"1"] * (task.size - 1)
