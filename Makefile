@@ -4,7 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help train test lint format bench proto docs clean
+N ?= 200
+
+.PHONY: help train test chaos lint format bench proto docs clean
 
 help:  ## show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -23,6 +25,9 @@ train: $(INSTALLED)  ## make the digits data, train on it, print accuracy and le
 
 test: $(INSTALLED)  ## run the tests
 	$(BIN)/python -m pytest
+
+chaos: $(INSTALLED)  ## run N=200 jobs under faults, or the one of SEED=17 (docs/faults.md)
+	PYTHONPATH=tests $(BIN)/python -m faults.chaos $(if $(SEED),--seed $(SEED),--number $(N))
 
 lint: $(INSTALLED)  ## check style, types and layers
 	$(BIN)/ruff check .

@@ -1,27 +1,23 @@
-"""What the benchmarks share: records, a master process, turns, tables."""
+"""What the benchmarks of training share: records, a worker of a master process, epochs of it."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import random
-import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
+from masters import locator, running_master
 
 from elasticdl_like.config import JobConfig
 from elasticdl_like.data_readers.recordio import Compressor, RecordIOWriter
-from elasticdl_like.job_directory import JobDirectory
 from elasticdl_like.tasks import EpochKey, TaskType
 from elasticdl_like.worker.dataset import BatchPipeline
 from elasticdl_like.worker.master_client import Heartbeat, MasterClient
@@ -29,59 +25,6 @@ from elasticdl_like.worker.task_stream import TaskStream
 
 RECORD_BYTES = 89
 FLOATS = 16
-START_TIMEOUT_S = 60.0
-
-
-@dataclass(frozen=True)
-class Row:
-    """One comparison: samples of both sides, taken in turns; more is better."""
-
-    name: str
-    ours: Sequence[float]
-    other_name: str
-    other: Sequence[float]
-    asked: float | None
-
-    @property
-    def ratios(self) -> list[float]:
-        return [ours / other for ours, other in zip(self.ours, self.other, strict=True)]
-
-
-def table(rows: Iterable[Row], unit: str) -> str:
-    """Returns the rows as a Markdown table; each trio is minimum / median / maximum."""
-    lines = [
-        f"| ours | against | ratio: median (min-max) | asked | ours, {unit} | other, {unit} |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        ratio = statistics.median(row.ratios)
-        asked = "-" if row.asked is None else f"{row.asked:g}, "
-        if row.asked is not None:
-            asked += "reached" if ratio >= row.asked else "**missed**"
-        lines.append(
-            f"| {row.name} | {row.other_name} "
-            f"| {ratio:.2f} ({min(row.ratios):.2f}-{max(row.ratios):.2f}) | {asked} "
-            f"| {_trio(row.ours)} | {_trio(row.other)} |"
-        )
-    return "\n".join(lines)
-
-
-def _trio(samples: Sequence[float]) -> str:
-    values = (min(samples), statistics.median(samples), max(samples))
-    return " / ".join(f"{value:,.0f}" if value >= 1000 else f"{value:.3g}" for value in values)
-
-
-def take_turns(
-    sides: Mapping[str, Callable[[], float]], rounds: int, warm_up_rounds: int = 1
-) -> dict[str, list[float]]:
-    """Measures all sides once in each round, and returns the samples of each."""
-    samples: dict[str, list[float]] = {name: [] for name in sides}
-    for index in range(warm_up_rounds + rounds):
-        for name, measure in sides.items():
-            value = measure()
-            if index >= warm_up_rounds:
-                samples[name].append(value)
-    return samples
 
 
 def make_examples(count: int) -> list[bytes]:
@@ -137,41 +80,19 @@ def worker_of_new_master(
     job_directory: Path, **flags: str | int | bool
 ) -> Iterator[tuple[MasterClient, JobConfig]]:
     """Starts `elasticdl master` as a process, and registers this process with it as a worker."""
-    command = [sys.executable, "-m", "elasticdl_like", "master", f"--job_dir={job_directory}"]
+    arguments = []
     for name, value in flags.items():
         if isinstance(value, bool):
-            command.append(f"--{name}" if value else f"--no-{name}")
+            arguments.append(f"--{name}" if value else f"--no-{name}")
         else:
-            command.append(f"--{name}={value}")
+            arguments.append(f"--{name}={value}")
     with ExitStack() as stack:
-        log = stack.enter_context(job_directory.with_suffix(".log").open("w+b"))
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        stack.callback(_end, process)
-        address = _wait_for_endpoint(JobDirectory(job_directory), process)
-        client = MasterClient(address, master_timeout_s=10)
+        master = stack.enter_context(running_master(job_directory, *arguments))
+        client = MasterClient(locator(master), master_timeout_s=10)
         stack.callback(client.close)
         config, _ = client.register(None, "benchmark")
         stack.enter_context(Heartbeat(client, 2.0))
         yield client, config
-
-
-def _wait_for_endpoint(directory: JobDirectory, process: subprocess.Popen[bytes]) -> str:
-    give_up_s = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < give_up_s and process.poll() is None:
-        if directory.path.exists() and (address := directory.endpoint()):
-            return address
-        time.sleep(0.05)
-    log = directory.path.with_suffix(".log").read_text(errors="replace")
-    raise RuntimeError(f"the master did not start:\n{log}")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 class EpochReader:

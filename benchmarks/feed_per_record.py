@@ -15,16 +15,14 @@ from typing import Any
 from common import (
     EXAMPLE_FEATURES,
     EpochReader,
-    Row,
     dataset_records_per_s,
     make_examples,
-    table,
-    take_turns,
     tf,
     worker_of_new_master,
     write_recordio,
     write_tfrecord,
 )
+from comparison import Row, table, take_turns
 
 from elasticdl_like.data_readers.recordio import Compressor, RecordIODataReader
 from elasticdl_like.tasks import TaskType

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from common import Row, table, tf, worker_of_new_master
+from common import tf, worker_of_new_master
+from comparison import Row, table
 
 from elasticdl_like.config import ModelConfig
 from elasticdl_like.data_readers.reading import list_shards, read_task

@@ -27,6 +27,22 @@ class DistributionStrategy(StrEnum):
 
 
 @dataclass(frozen=True)
+class TlsConfig:
+    """The files of an encrypted connection, in PEM format; all "" for none.
+
+    Attributes:
+        ca_file: certificates of those whom the other side's certificate may be signed by. With it
+            a master demands certificates of its clients.
+        cert_file: this side's certificate.
+        key_file: its private key.
+    """
+
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """Where the model definition is, and the names in it.
 
@@ -78,6 +94,8 @@ class TrainingConfig:
         seed: decides every order.
         evaluation_steps: evaluate each so many steps, or 0 for at the end of each epoch.
         log_loss_steps: log the loss each so many steps, or 0 for never.
+        max_quarantined_records: how many records that cannot be used the job sets aside before it
+            fails.
     """
 
     minibatch_size: int = 64
@@ -88,6 +106,7 @@ class TrainingConfig:
     seed: int = 0
     evaluation_steps: int = 0
     log_loss_steps: int = 100
+    max_quarantined_records: int = 0
 
     @property
     def records_per_task(self) -> int:
@@ -100,17 +119,22 @@ class CheckpointConfig:
     """When checkpoints are written, and where.
 
     Attributes:
-        steps: one each so many steps, or 0 for none.
+        steps: one each so many steps; 0 for by time, and at each end of an epoch.
+        interval_s: when by time, one each so many seconds, or 0 for at ends of epochs only.
         directory: where they go, an absolute path.
         keep_max: how many of the newest are kept, or 0 for all.
         directory_for_init: a checkpoint, or a directory of them, that the weights start from;
             "" for the model's own initial weights.
+        resume_from: likewise, but the job goes on where the checkpoint was made: optimizer, step
+            and position in the data too.
     """
 
     steps: int = 0
+    interval_s: float = 600.0
     directory: str = ""
     keep_max: int = 3
     directory_for_init: str = ""
+    resume_from: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
     ElasticdlError
     ├── RetryableError              may pass by itself: wait, then ask again
-    │   └── MasterUnavailableError
+    │   ├── MasterUnavailableError
+    │   └── JournalWriteError       the master cannot write its journal
     └── PermanentError              the same call will fail in the same way again
         ├── ConfigError             a flag or a parameter
         ├── ModelDefinitionError    the model definition file, or what is defined in it
@@ -10,12 +11,16 @@
         │   ├── ShardTableError     what `create_shards` returned
         │   ├── CorruptDataError    stored bytes that are not what they claim to be
         │   ├── RecordCountError    a reader that yielded too few or too many records
-        │   └── ReaderError         an exception inside a data reader
+        │   ├── ReaderError         an exception inside a data reader
+        │   └── DataChangedError    other shards than when the job began
         ├── JobDirectoryError       a job directory that is in use, finished or unreadable
+        │   └── JournalError        a journal that is damaged, or from a newer version
+        ├── LedgerError             the ledger does not add up: a defect of elasticdl
         ├── JobFailedError          the job, as told to those who take part in it
         ├── MasterLostError         the master was not reachable for too long
         ├── UnknownWorkerError      the master does not know, or has given up, this worker
         ├── LeaseLostError          a commit of records that are no longer this worker's
+        ├── AuthenticationError     a call without the job's token
         └── InvalidRequestError     a call that breaks the protocol
 
 A message says what was found, where, and what to do about it, in one line.
@@ -34,6 +39,10 @@ class RetryableError(ElasticdlError):
 
 class MasterUnavailableError(RetryableError):
     """One call to the master got no answer."""
+
+
+class JournalWriteError(RetryableError):
+    """The master cannot write its journal; nothing is answered until it can."""
 
 
 class PermanentError(ElasticdlError):
@@ -80,8 +89,20 @@ class ReaderError(DataError):
     """A data reader raised an exception of its own."""
 
 
+class DataChangedError(DataError):
+    """The data set has other shards than it had when the job began."""
+
+
 class JobDirectoryError(PermanentError):
     """A job directory is in use, holds another job, or cannot be read."""
+
+
+class JournalError(JobDirectoryError):
+    """The journal of a job is damaged, or was written by a newer version."""
+
+
+class LedgerError(PermanentError):
+    """The ledger does not add up, which is a defect of elasticdl."""
 
 
 class JobFailedError(PermanentError):
@@ -98,6 +119,10 @@ class UnknownWorkerError(PermanentError):
 
 class LeaseLostError(PermanentError):
     """The master refused a commit, because its records are no longer leased to this worker."""
+
+
+class AuthenticationError(PermanentError):
+    """A call to the master does not carry the job's token."""
 
 
 class InvalidRequestError(PermanentError):

@@ -1,11 +1,13 @@
 """The directory of a job: what is kept of it, and who may write there.
 
-job.json       the job's state and configuration
-ledger.json    the ledger, as of the last time it was saved
-endpoint       the address of the running master
-lock           held by the running master
-logs/          the output of each worker
-checkpoints/   unless --checkpoint_dir says otherwise
+journal.sqlite…    everything that has happened to the job (see master/journal.py)
+token              what every call to the master has to know
+endpoint           the address of the running master
+lock               held by the running master
+quarantine.jsonl   the records that were set aside, one range a line
+workers/           the processes that the local platform has started
+logs/              the output of each worker
+checkpoints/       unless --checkpoint_dir says otherwise
 """
 
 from __future__ import annotations
@@ -13,14 +15,19 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from elasticdl_like.errors import JobDirectoryError
+
+_LOCK_WAIT_S = 1.0
+_LOCK_POLL_S = 0.05
 
 
 class JobState(StrEnum):
@@ -43,20 +50,19 @@ class JobDirectory:
         self.path = path
         self.logs = path / "logs"
         self.checkpoints = path / "checkpoints"
-        self._job = path / "job.json"
-        self._ledger = path / "ledger.json"
+        self.workers = path / "workers"
+        self.journal = path / "journal.sqlite"
         self._endpoint = path / "endpoint"
+        self._token = path / "token"
+        self._quarantine = path / "quarantine.jsonl"
         self._lock = path / "lock"
 
     @contextmanager
-    def own(self, overwrite: bool) -> Iterator[None]:
+    def own(self) -> Iterator[None]:
         """Makes this process the master of the directory.
 
-        Args:
-            overwrite: whether there may be an earlier job; it stays until `clear` is called.
-
         Raises:
-            JobDirectoryError: another master has it, or an earlier job is there.
+            JobDirectoryError: another master has it, or it cannot be written to.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -66,16 +72,9 @@ class JobDirectory:
                 f"--job_dir {self.path} cannot be written to: {error.strerror}"
             ) from error
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise JobDirectoryError(
-                    f"--job_dir {self.path} is in use by a running job; wait for it or choose "
-                    "another directory"
-                ) from None
-            if self._job.exists() and not overwrite:
-                self._refuse_earlier_job()
-            self.logs.mkdir(exist_ok=True)
+            self._take(lock)
+            for directory in (self.logs, self.workers):
+                directory.mkdir(exist_ok=True)
             try:
                 yield
             finally:
@@ -97,31 +96,45 @@ class JobDirectory:
             os.close(lock)
         return False
 
+    def has_job(self) -> bool:
+        """Returns whether there is a job, whatever has become of it."""
+        return self.journal.exists()
+
     def clear(self) -> None:
-        """Removes what an earlier job left."""
-        if self.checkpoints.exists():
-            shutil.rmtree(self.checkpoints)
-        for path in (self._job, self._ledger, self._endpoint, *self.logs.glob("worker-*.log")):
+        """Removes what an earlier job left, but for the records of processes: some may live."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        for path in (
+            *(self._endpoint, self._token, self._quarantine),
+            # The file itself last: without it there is no job.
+            *self.path.glob(f"{self.journal.name}-*"),
+            self.journal,
+            *self.logs.glob("worker-*.log"),
+        ):
             path.unlink(missing_ok=True)
 
-    def save_job(self, document: Mapping[str, Any]) -> None:
-        """Keeps the state and the configuration of the job.
+    def token(self) -> str:
+        """Returns the job's token.
 
         Raises:
-            JobDirectoryError: the file cannot be written.
+            JobDirectoryError: there is none, or it is not this user's.
         """
-        _write_atomically(self._job, json.dumps(document, indent=1) + "\n")
+        try:
+            return self._token.read_text(encoding="ascii").strip()
+        except (OSError, ValueError) as error:
+            raise JobDirectoryError(f"{self._token} cannot be read: {error}") from error
 
-    def save_ledger(self, document: Mapping[str, Any]) -> None:
-        """Keeps the ledger.
-
-        Raises:
-            JobDirectoryError: the file cannot be written.
-        """
-        _write_atomically(self._ledger, json.dumps(document, indent=1) + "\n")
+    def make_token(self) -> str:
+        """Returns the job's token, and makes it, readable by this user alone, if there is none."""
+        if not self._token.exists():
+            _write_atomically(self._token, secrets.token_hex(32), mode=0o600)
+        return self.token()
 
     def save_endpoint(self, address: str) -> None:
-        """Keeps the address of the master, for the processes that look for it."""
+        """Keeps the address of the master, for the processes that look for it.
+
+        Raises:
+            JobDirectoryError: the file cannot be written.
+        """
         _write_atomically(self._endpoint, address)
 
     def endpoint(self) -> str | None:
@@ -131,53 +144,37 @@ class JobDirectory:
         except FileNotFoundError:
             return None
 
-    def load_job(self) -> dict[str, Any]:
-        """Returns what `save_job` kept.
+    def save_quarantine(self, ranges: Sequence[Mapping[str, Any]]) -> None:
+        """Keeps the list of records that were set aside.
 
         Raises:
-            JobDirectoryError: there is no job in the directory, or its file is damaged.
+            JobDirectoryError: the file cannot be written.
         """
-        return self._load(self._job)
+        _write_atomically(self._quarantine, "".join(f"{json.dumps(each)}\n" for each in ranges))
 
-    def load_ledger(self) -> dict[str, Any]:
-        """Returns what `save_ledger` kept.
-
-        Raises:
-            JobDirectoryError: there is no ledger in the directory, or its file is damaged.
-        """
-        return self._load(self._ledger)
-
-    def _refuse_earlier_job(self) -> None:
-        state = str(self.load_job().get("state"))
-        outcomes: dict[str, str] = {
-            JobState.FINISHED: "has finished",
-            JobState.FAILED: "failed",
-            JobState.INTERRUPTED: "was interrupted",
-            # Nobody holds the lock any more, and nobody has said how it ended.
-            JobState.RUNNING: "was cut off",
-        }
-        outcome = outcomes.get(state, f"is in the unknown state {state!r}")
-        raise JobDirectoryError(
-            f"--job_dir {self.path} holds a job that {outcome}; nothing was changed. "
-            "--overwrite starts anew, or choose another directory"
-        )
-
-    def _load(self, path: Path) -> dict[str, Any]:
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise JobDirectoryError(f"{self.path} is not a job directory: no {path.name}") from None
-        except (OSError, ValueError) as error:
-            raise JobDirectoryError(f"{path} cannot be read: {error}") from error
-        if not isinstance(document, dict):
-            raise JobDirectoryError(f"{path} cannot be read: not a JSON object")
-        return document
+    def _take(self, lock: int) -> None:
+        # Who asks whether the directory is in use holds the lock for an instant, too.
+        deadline_s = time.monotonic() + _LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline_s:
+                    raise JobDirectoryError(
+                        f"--job_dir {self.path} is in use by a running job; wait for it or choose "
+                        "another directory"
+                    ) from None
+                time.sleep(_LOCK_POLL_S)
+            else:
+                return
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
+def _write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.unlink(missing_ok=True)
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+            file.write(text)
         temporary.replace(path)
     except OSError as error:
         raise JobDirectoryError(f"{path} cannot be written: {error.strerror}") from error

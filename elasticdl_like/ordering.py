@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 _MASK_64 = (1 << 64) - 1
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15
 _FEISTEL_ROUNDS = 4
+# So few numbers are hashed faster one by one.
+_FEW = 16
 
 
 def mix(value: int) -> int:
@@ -53,6 +55,32 @@ def permuted(index: int, size: int, key: int) -> int:
             return index
 
 
+def permuted_run(start: int, end: int, size: int, key: int) -> list[int]:
+    """Returns `permuted` of each index in `[start, end)`: much faster than one by one."""
+    half_bits = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
+    half_mask = np.uint64((1 << int(half_bits)) - 1)
+    index = np.arange(start, end, dtype=np.uint64)
+    walking = np.arange(len(index))
+    while len(walking) > _FEW:
+        left, right = index[walking] >> half_bits, index[walking] & half_mask
+        for round_number in range(_FEISTEL_ROUNDS):
+            keyed = np.uint64(key) ^ _mix_each(right << np.uint64(3) | np.uint64(round_number))
+            left, right = right, left ^ (_mix_each(keyed) & half_mask)
+        index[walking] = left << half_bits | right
+        walking = walking[index[walking] >= np.uint64(size)]
+    places: list[int] = index.tolist()
+    for number in walking.tolist():
+        places[number] = permuted(places[number], size, key)
+    return places
+
+
+def derived_keys(key: int, start: int, end: int) -> list[int]:
+    """Returns `derive_key(key, part)` of each part in `[start, end)`."""
+    parts = np.arange(start, end, dtype=np.uint64)
+    keys: list[int] = _mix_each(np.uint64(derive_key(key)) ^ _mix_each(parts)).tolist()
+    return keys
+
+
 def position_order(size: int, key: int) -> NDArray[np.int64]:
     """Returns the record offset at each position of a task: int64, shape (size,).
 
@@ -60,7 +88,15 @@ def position_order(size: int, key: int) -> NDArray[np.int64]:
     """
     with np.errstate(over="ignore"):
         value = np.arange(size, dtype=np.uint64) * np.uint64(_GOLDEN_GAMMA) + np.uint64(key)
-        value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        value = value ^ (value >> np.uint64(31))
-    return np.argsort(value, kind="stable")
+    return np.argsort(_finalised(value), kind="stable")
+
+
+def _mix_each(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Returns `mix` of each."""
+    return _finalised(value + np.uint64(_GOLDEN_GAMMA))
+
+
+def _finalised(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))

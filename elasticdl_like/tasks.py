@@ -5,8 +5,8 @@ Offsets and counts are integers of up to 64 bits; every `end` is exclusive.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -120,10 +120,20 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What a finished step used. It may cover several leases, because a batch may."""
+    """What a finished step used, or what no step could use. It may cover several leases.
+
+    Attributes:
+        step: the last finished step.
+        intervals: the positions, in the order of each lease; may be empty.
+        problem: "" when the positions were used; otherwise why they cannot be.
+        mark: whether the state after this step is about to be saved, so that the ledger as it is
+            now has to be kept with it.
+    """
 
     step: int
     intervals: Sequence[Interval]
+    problem: str = ""
+    mark: bool = False
 
 
 class Answer(StrEnum):
@@ -133,3 +143,66 @@ class Answer(StrEnum):
     WAIT = "wait"  # nothing to hand out now; the epoch is not over
     EPOCH_ENDED = "epoch_ended"  # every record of this epoch is committed or quarantined
     END = "end"  # the job has no more work of this kind
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRequest:
+    """A worker's report of what it used, and its request for more.
+
+    Attributes:
+        worker_id: the worker.
+        incarnation: its process.
+        sequence: 1 for the first request of an incarnation, then one more each time.
+        key: the epoch that commits and leases belong to.
+        commits: in the order of the steps.
+        max_leases: how many leases it takes at most; 0 for none.
+        returned: tokens of leases of which nothing was read, and nothing will be.
+        loss: the mean training loss since the last report, or None.
+    """
+
+    worker_id: int
+    incarnation: str
+    sequence: int
+    key: EpochKey
+    commits: Sequence[Commit] = ()
+    max_leases: int = 0
+    returned: Sequence[int] = ()
+    loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseReply:
+    """The master's reply to a `LeaseRequest`.
+
+    Attributes:
+        answer: what became of the request for leases.
+        leases: in the order they are to be read.
+        fenced_steps: the steps whose commit was refused, because a lease was no longer the
+            worker's.
+        recalled: how many leases that it has not begun the worker should give back, because
+            another one has nothing to do.
+    """
+
+    answer: Answer
+    leases: Sequence[Lease] = ()
+    fenced_steps: Sequence[int] = ()
+    recalled: int = 0
+
+
+@dataclass(frozen=True)
+class StartPoint:
+    """Where a worker that has just registered begins.
+
+    Attributes:
+        epoch: the training epoch that the job is in; the number of epochs once all are trained.
+        step: the last step that counts; 0 before the first.
+        checkpoint: the directory of the checkpoint of that step, or "" for a model that is new.
+        evaluated: the last evaluation whose result the master has, or None.
+        metrics: its result.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    checkpoint: str = ""
+    evaluated: EpochKey | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)

@@ -134,6 +134,7 @@ _OWN_LOOP = (
 _NO_PARAMETER_SERVERS = "There are no parameter servers."
 _SYNCHRONOUS = "Training is synchronous, so gradients are never stale."
 _WORKERS_REPLACED = "A lost worker is always replaced, and that is never a failure of its task."
+_CRASHES_COUNTED = "Crashes are counted; see `elasticdl train --max_worker_restarts`."
 
 FLAGS_BY_THEME: Mapping[str, tuple[ElasticdlFlag, ...]] = {
     "Model": (
@@ -202,7 +203,11 @@ FLAGS_BY_THEME: Mapping[str, tuple[ElasticdlFlag, ...]] = {
     ),
     "Checkpoints and output": (
         _works("--output", "A folder. It gets `model.keras` and the SavedModel."),
-        _works("--checkpoint_steps"),
+        _works(
+            "--checkpoint_steps",
+            "With 0, a checkpoint is written every 10 minutes and at the end of each epoch; "
+            "ElasticDL then wrote none.",
+        ),
         _works("--checkpoint_dir"),
         _works(
             "--checkpoint_dir_for_init",
@@ -225,7 +230,7 @@ FLAGS_BY_THEME: Mapping[str, tuple[ElasticdlFlag, ...]] = {
         _warning(
             "--populate_env_names", "Workers inherit all environment variables of the command."
         ),
-        _warning("--relaunch_on_worker_failure", _WORKERS_REPLACED),
+        _warning("--relaunch_on_worker_failure", f"{_WORKERS_REPLACED} {_CRASHES_COUNTED}"),
         _warning(
             "--relaunch_timeout_worker",
             "A worker that stops answering is always taken for lost.",

@@ -8,35 +8,61 @@ from typing import Any
 
 import click
 
+from elasticdl_like.cli.connection import (
+    ask_master,
+    given_token,
+    tls_config,
+    tls_options,
+    token_file_option,
+)
 from elasticdl_like.cli.options import option
+from elasticdl_like.config import TlsConfig
 from elasticdl_like.errors import MasterUnavailableError
 from elasticdl_like.job_directory import JobDirectory, JobState
-
-_CALL_TIMEOUT_S = 5.0
 
 
 @click.command()
 @click.argument("job_dir", type=click.Path(path_type=Path))
 @option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
-def ledger(job_dir: Path, as_json: bool) -> None:
+@option(
+    "--verify",
+    is_flag=True,
+    help="Recompute the ledger from the journal and the reader's shards, and name each difference.",
+)
+@tls_options
+def ledger(job_dir: Path, as_json: bool, verify: bool, **tls_flags: Any) -> None:
     """Prints what became of the records of each epoch.
 
-    Exits with 1 if records of an ended epoch are missing.
+    Exits with 1 if records of an ended epoch are missing, or if --verify finds a difference.
     """
-    from elasticdl_like.cli.output import ledger_table
+    from elasticdl_like.cli.output import ledger_table, quarantine_lines
+    from elasticdl_like.master.reports import verify_ledger
 
-    document = _ledger(JobDirectory(job_dir))
-    click.echo(json.dumps(document, indent=1) if as_json else ledger_table(document))
-    if any(entry["missing"] for entry in document["epochs"]):
+    document = _ledger(JobDirectory(job_dir), tls_config(tls_flags))
+    differences = verify_ledger(job_dir) if verify else []
+    if as_json:
+        verified = {"differences": differences} if verify else {}
+        click.echo(json.dumps(document | verified, indent=1))
+    else:
+        click.echo(ledger_table(document))
+        for line in quarantine_lines(document):
+            click.echo(line)
+        for difference in differences:
+            click.echo(f"difference: {difference}")
+        if verify and not differences:
+            click.echo("verified: the ledger agrees with the journal and with the reader's shards")
+    if differences or any(entry["missing"] for entry in document["epochs"]):
         raise SystemExit(1)
 
 
 @click.command()
 @click.argument("job")
 @option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
-def status(job: str, as_json: bool) -> None:
+@token_file_option
+@tls_options
+def status(job: str, as_json: bool, token_file: str, **tls_flags: Any) -> None:
     """Prints how a job stands. JOB is a job directory, or the address of a running master."""
-    document = _status(job)
+    document = _status(job, token_file, tls_config(tls_flags))
     if as_json:
         click.echo(json.dumps(document, indent=1))
         return
@@ -62,55 +88,44 @@ def status(job: str, as_json: bool) -> None:
         )
 
 
-def _ledger(directory: JobDirectory) -> dict[str, Any]:
-    endpoint = directory.endpoint()
-    if endpoint is not None:
-        try:
-            live: dict[str, Any] = _ask_master(endpoint)["ledger"]
-            return live
-        except MasterUnavailableError:
-            pass  # it ended just now; what it saved last is what counts
-    return directory.load_ledger()
+def _ledger(directory: JobDirectory, tls: TlsConfig) -> dict[str, Any]:
+    from elasticdl_like.master.reports import load_ledger
+
+    live = _ask_master_of(directory, tls)
+    if live is None:
+        return load_ledger(directory.path)
+    ledger: dict[str, Any] = live["ledger"]
+    return ledger
 
 
-def _status(job: str) -> dict[str, Any]:
+def _status(job: str, token_file: str, tls: TlsConfig) -> dict[str, Any]:
+    from elasticdl_like.master.reports import load_status
+
     if ":" in job and not Path(job).exists():
-        return _without_ledger(_ask_master(job))
+        return _without_ledger(ask_master(job, given_token(token_file), tls))
     directory = JobDirectory(Path(job))
-    endpoint = directory.endpoint()
-    if endpoint is not None:
-        try:
-            return _without_ledger(_ask_master(endpoint))
-        except MasterUnavailableError:
-            pass  # it ended just now; what it saved last is what counts
-    saved: dict[str, Any] = directory.load_job()["status"]
+    live = _ask_master_of(directory, tls)
+    if live is not None:
+        return _without_ledger(live)
+    saved = load_status(directory.path)
     if saved["state"] == JobState.RUNNING and not directory.in_use():
         saved |= {
             "state": "cut off",
             "reason": "its master is gone without a word",
-            "workers": [],
         }
     return saved
 
 
+def _ask_master_of(directory: JobDirectory, tls: TlsConfig) -> dict[str, Any] | None:
+    """Returns what the running master of a job says, or None when there is none."""
+    endpoint = directory.endpoint()
+    if endpoint is None:
+        return None
+    try:
+        return ask_master(endpoint, directory.token(), tls)
+    except MasterUnavailableError:
+        return None  # it ended just now; what it kept is what counts
+
+
 def _without_ledger(document: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name != "ledger"}
-
-
-def _ask_master(address: str) -> dict[str, Any]:
-    import grpc
-
-    from elasticdl_like.proto import elasticdl_pb2 as pb
-    from elasticdl_like.proto import elasticdl_pb2_grpc
-    from elasticdl_like.proto.status_codes import error_from_status
-
-    with grpc.insecure_channel(address) as channel:
-        stub = elasticdl_pb2_grpc.MasterStub(channel)  # type: ignore[no-untyped-call]
-        try:
-            reply = stub.Status(pb.StatusRequest(), timeout=_CALL_TIMEOUT_S)
-        except grpc.RpcError as error:
-            raise error_from_status(
-                error.code(), f"no master answers at {address}: {error.details()}"
-            ) from error
-    document: dict[str, Any] = json.loads(reply.status_json)
-    return document

@@ -1,7 +1,7 @@
 """The command `elasticdl`: its subcommands, and how it fails.
 
 An error is one line on standard error and an exit code that is not 0: 2 for flags that cannot be
-understood, 1 for everything else, 130 after Ctrl-C.
+understood, 1 for everything else, 130 after Ctrl-C, 143 for a worker that is told to end.
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ for command in (train.train, service.master, service.worker, job.ledger, job.sta
 
 def main() -> NoReturn:
     """Runs the command line of this process, and exits."""
-    # A scheduler's way of saying Ctrl-C.
+    # A scheduler's way of saying Ctrl-C, and that of a terminal that is closed; not under nohup.
     signal.signal(signal.SIGTERM, _raise_interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _raise_interrupt)
     try:
         exit_code = elasticdl.main(standalone_mode=False)
         sys.exit(exit_code if isinstance(exit_code, int) else 0)

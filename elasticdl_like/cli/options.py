@@ -97,13 +97,19 @@ reader_options = together(
 _minibatch_range = click.IntRange(min=1)
 _count_range = click.IntRange(min=0)
 
-_job_options = together(
-    reader_options,
-    option(
-        "--training_data",
-        required=True,
-        help="The training data: a file, a directory, or what the data reader takes.",
-    ),
+_required_training_data = option(
+    "--training_data",
+    required=True,
+    help="The training data: a file, a directory, or what the data reader takes.",
+)
+_optional_training_data = option(
+    "--training_data",
+    default="",
+    help="The training data: a file, a directory, or what the data reader takes. Required without "
+    "--resume.",
+)
+
+_other_job_options = together(
     option("--validation_data", default="", help="The validation data, likewise."),
     option(
         "--model_params",
@@ -154,7 +160,15 @@ _job_options = together(
         "--checkpoint_steps",
         type=_count_range,
         default=0,
-        help="Write a checkpoint each so many steps; 0 for none.",
+        help="Write a checkpoint each so many steps; 0 for by time, as --checkpoint_minutes says, "
+        "and at the end of each epoch.",
+    ),
+    option(
+        "--checkpoint_minutes",
+        type=click.FloatRange(min=0),
+        default=10.0,
+        help="Without --checkpoint_steps, write a checkpoint each so many minutes and at the end "
+        "of each epoch; 0 for only at the end of each epoch.",
     ),
     option(
         "--checkpoint_dir",
@@ -165,6 +179,13 @@ _job_options = together(
         "--checkpoint_dir_for_init",
         default="",
         help="Start from the weights of this checkpoint, or of the newest in this directory.",
+    ),
+    option(
+        "--resume_from",
+        default="",
+        help="Go on in a new job directory from this checkpoint, or from the newest in this "
+        "directory: weights, optimizer, step and position in the data. The same command with the "
+        "same job directory goes on without it.",
     ),
     option(
         "--keep_checkpoint_max",
@@ -184,23 +205,48 @@ _job_options = together(
         default=100,
         help="Log the loss each so many steps; 0 for never.",
     ),
-    option("--overwrite", is_flag=True, help="Remove an earlier job from --job_dir."),
     option(
-        "--master_timeout",
-        type=click.FloatRange(min=0),
-        default=60.0,
-        help="Seconds that a worker waits for a silent master.",
+        "--max_quarantined_records",
+        type=_count_range,
+        default=0,
+        help="Records that cannot be used and are set aside, before the job fails. `elasticdl "
+        "ledger` lists them.",
+    ),
+    option(
+        "--allow_changed_data",
+        is_flag=True,
+        help="Go on although the data is not what it was when the job was cut off.",
+    ),
+    option(
+        "--overwrite",
+        is_flag=True,
+        help="Remove an earlier job from --job_dir, instead of going on with it.",
+    ),
+    option(
+        "--journal_sync",
+        type=click.Choice(["normal", "full"]),
+        default="normal",
+        help="What the job's journal survives: a kill of the master, or, slower, a loss of power.",
     ),
     log_options,
 )
 
 
-def job_options(command: Command) -> Command:
-    """Adds every flag of a job, and ElasticDL's other flags, which say what became of them."""
-    for flag in FLAGS:
-        if flag.verdict is not Verdict.WORKS:
-            command = _compatibility_option(flag)(command)
-    return _job_options(command)
+def job_options(*, can_resume: bool = False) -> Callable[[Command], Command]:
+    """Returns every flag of a job, and ElasticDL's other flags, which say what became of them.
+
+    Args:
+        can_resume: whether the command has --resume, with which nothing else is required.
+    """
+
+    def decorate(command: Command) -> Command:
+        for flag in FLAGS:
+            if flag.verdict is not Verdict.WORKS:
+                command = _compatibility_option(flag)(command)
+        training_data = _optional_training_data if can_resume else _required_training_data
+        return together(reader_options, training_data, _other_job_options)(command)
+
+    return decorate
 
 
 def make_job_config(flags: Mapping[str, Any], data_only: bool = False) -> JobConfig:
@@ -217,6 +263,11 @@ def make_job_config(flags: Mapping[str, Any], data_only: bool = False) -> JobCon
     model = _model_config(flags)
     name = flags["job_name"] or (check_model_def(model).stem if model else "job")
     directory = job_directory_path(flags, name)
+    if flags["resume_from"] and flags["checkpoint_dir_for_init"]:
+        raise ConfigError(
+            "--resume_from and --checkpoint_dir_for_init both say where the weights start from; "
+            "use one of them"
+        )
     return JobConfig(
         name=name,
         model=model,
@@ -230,14 +281,17 @@ def make_job_config(flags: Mapping[str, Any], data_only: bool = False) -> JobCon
             seed=flags["seed"],
             evaluation_steps=flags["evaluation_steps"],
             log_loss_steps=flags["log_loss_steps"],
+            max_quarantined_records=flags["max_quarantined_records"],
         ),
         checkpoint=CheckpointConfig(
             steps=flags["checkpoint_steps"],
+            interval_s=60.0 * flags["checkpoint_minutes"],
             directory=str(
                 Path(flags["checkpoint_dir"] or JobDirectory(directory).checkpoints).absolute()
             ),
             keep_max=flags["keep_checkpoint_max"],
             directory_for_init=_absolute(flags["checkpoint_dir_for_init"]),
+            resume_from=_absolute(flags["resume_from"]),
         ),
         output=_absolute(flags["output"]),
         distribution_strategy=_strategy(flags["distribution_strategy"]),

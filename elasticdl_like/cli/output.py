@@ -107,7 +107,23 @@ def ledger_table(ledger: Mapping[str, Any]) -> str:
         ]
         for entry in ledger["epochs"]
     ]
+    tentative = [entry["tentative"] for entry in ledger["epochs"]]
+    if any(tentative):
+        place = header.index("committed") + 1
+        header.insert(place, "tentative")
+        for row, count in zip(rows, tentative, strict=True):
+            row.insert(place, f"{count:,}")
     return format_table(header, rows)
+
+
+def quarantine_lines(ledger: Mapping[str, Any]) -> list[str]:
+    """Returns a line for each run of records that could not be used, of which there may be none."""
+    return [
+        f"quarantined in {entry['type']} epoch {entry['epoch']}: records "
+        f"[{entry['start']}, {entry['end']}) of shard {entry['shard']!r}: "
+        f"{' '.join(entry['problem'].split())}"
+        for entry in ledger["quarantined"]
+    ]
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from elasticdl_like.cli.connection import (
+    given_token,
+    master_timeout_option,
+    tls_config,
+    tls_options,
+    token_file_option,
+)
 from elasticdl_like.cli.options import (
     job_directory_path,
     job_options,
@@ -14,6 +28,15 @@ from elasticdl_like.cli.options import (
     option,
 )
 from elasticdl_like.errors import JobFailedError
+from elasticdl_like.job_directory import JobState
+
+if TYPE_CHECKING:
+    from elasticdl_like.config import JobConfig
+
+_logger = logging.getLogger(__name__)
+
+_GOODBYE_S = 2.5
+_TICK_S = 0.1
 
 
 @click.command()
@@ -23,6 +46,12 @@ from elasticdl_like.errors import JobFailedError
     type=click.IntRange(0, 65535),
     default=0,
     help="Port to listen on; 0 for a free one. It is printed, and kept in JOB_DIR/endpoint.",
+)
+@tls_options
+@option(
+    "--insecure",
+    is_flag=True,
+    help="Listen on other addresses than those of this machine without TLS.",
 )
 @option(
     "--worker_timeout",
@@ -35,60 +64,127 @@ from elasticdl_like.errors import JobFailedError
     is_flag=True,
     help="Hand out the data to workers of your own, and train nothing.",
 )
-@job_options
+@option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the job that is in --job_dir; its other flags are kept there.",
+)
+@job_options(can_resume=True)
 def master(
-    master_host: str, master_port: int, worker_timeout: float, data_only: bool, **flags: Any
+    master_host: str,
+    master_port: int,
+    insecure: bool,
+    worker_timeout: float,
+    data_only: bool,
+    resume: bool,
+    **flags: Any,
 ) -> None:
     """Runs the master of a job.
 
     Workers are started elsewhere: one `elasticdl worker`, which trains the model, or, with
     --data_only or without --model_def, any number of workers of your own, as docs/data_flow.md
-    shows.
+    shows. They need the job's token, which is in JOB_DIR/token.
     """
     from elasticdl_like.cli.output import configure_logging
-    from elasticdl_like.master.main import MasterConfig, run_stand_alone
+    from elasticdl_like.master.main import MasterConfig, run_master
 
-    config = make_job_config(flags, data_only)
+    tls = tls_config(flags)
+    config = _config_of_master(flags, data_only, resume)
     configure_logging(flags["log_level"], flags["log_format"])
-    job = run_stand_alone(
-        config,
-        MasterConfig(
-            job_directory_path(flags, config.name),
-            flags["overwrite"],
-            master_host,
-            master_port,
-            worker_timeout,
-        ),
+    directory = job_directory_path(flags, config.name if config else flags["job_name"])
+    master_config = MasterConfig(
+        job_directory=directory,
+        overwrite=flags["overwrite"],
+        resume=resume,
+        host=master_host,
+        port=master_port,
+        insecure=insecure,
+        tls=tls,
+        worker_timeout_s=worker_timeout,
+        journal_sync=flags["journal_sync"],
+        allow_changed_data=flags["allow_changed_data"],
     )
-    status = job.status()
+    with run_master(config, master_config) as running:
+        _logger.info("workers need the job's token, which is in %s", directory / "token")
+        while running.job.state is JobState.RUNNING:
+            running.tick()
+            time.sleep(_TICK_S)
+        # A worker whose last call got no answer asks again, and one that does not know of the end
+        # yet sends a heartbeat: without an answer they would wait for another master.
+        running.save()
+        time.sleep(_GOODBYE_S)
+        status = running.job.status()
     if status.state == "failed":
-        raise JobFailedError(f"job {config.name} failed: {status.reason}")
+        raise JobFailedError(f"job {status.job} failed: {status.reason}")
+
+
+def _config_of_master(flags: Mapping[str, Any], data_only: bool, resume: bool) -> JobConfig | None:
+    """Returns the configuration of the flags, or None if the job directory has it."""
+    if resume and flags["overwrite"]:
+        raise click.UsageError("--resume goes on with the job that --overwrite would remove")
+    if resume and not flags["job_dir"] and not flags["job_name"]:
+        raise click.UsageError("--resume needs --job_dir, the directory of the job to go on with")
+    if flags["training_data"]:
+        return make_job_config(flags, data_only)
+    if not resume:
+        raise click.UsageError("Missing option '--training_data'; only --resume does without it")
+    return None
 
 
 @click.command()
-@option("--master_addr", required=True, help="The master, as HOST:PORT.")
+@option(
+    "--job_dir",
+    default="",
+    help="The job directory, where the worker finds the master's address and the token.",
+)
+@option("--master_addr", default="", help="The master, as HOST:PORT, instead of --job_dir.")
+@token_file_option
+@tls_options
 @option(
     "--worker_id",
     type=click.IntRange(min=0),
     help="Number of this worker; by default the master gives it one.",
 )
-@option(
-    "--master_timeout",
-    type=click.FloatRange(min=0),
-    default=60.0,
-    help="Seconds that the worker waits for a silent master.",
-)
+@click.option("--incarnation", hidden=True)
+@master_timeout_option
 @log_options
 def worker(
+    job_dir: str,
     master_addr: str,
+    token_file: str,
     worker_id: int | None,
+    incarnation: str | None,
     master_timeout: float,
     log_level: str,
     log_format: str,
+    **tls_flags: Any,
 ) -> None:
-    """Runs one worker of a job; the job's flags come from the master."""
+    """Runs one worker of a job; the job's flags come from the master.
+
+    On the master's machine --job_dir is all that it needs; elsewhere it needs --master_addr and
+    the job's token.
+    """
     from elasticdl_like.cli.output import configure_worker_logging
     from elasticdl_like.worker.main import WorkerConfig, run_worker
+    from elasticdl_like.worker.master_locator import MasterLocator
 
+    if bool(job_dir) is bool(master_addr):
+        raise click.UsageError("give either --job_dir or --master_addr, to say where the master is")
+    tls = tls_config(tls_flags)
+    if job_dir:
+        locator = MasterLocator.of_job(Path(job_dir).absolute(), tls)
+    else:
+        locator = MasterLocator.at(master_addr, given_token(token_file), tls)
     configure_worker_logging(log_level, log_format)
-    run_worker(WorkerConfig(master_addr, worker_id, master_timeout))
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _exit_at_once)
+    _logger.info("worker process %d starts", os.getpid())
+    run_worker(WorkerConfig(locator, worker_id, incarnation, master_timeout))
+
+
+def _exit_at_once(signal_number: int, frame: FrameType | None) -> NoReturn:
+    # Not by an exception: inside TensorFlow it would become an error of the model, and fail the
+    # job. The exit code says what it was, as shells put it.
+    os.write(2, b"elasticdl: interrupted\n")
+    os._exit(128 + signal_number)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from elasticdl_like.cli.connection import master_timeout_option
 from elasticdl_like.cli.options import job_directory_path, job_options, make_job_config, option
 from elasticdl_like.errors import ConfigError, JobFailedError
 
@@ -22,9 +23,20 @@ if TYPE_CHECKING:
     default=1,
     help="Worker processes; 1 in this release.",
 )
-@job_options
-def train(num_workers: int, **flags: Any) -> None:
+@option(
+    "--max_worker_restarts",
+    type=click.IntRange(min=0),
+    default=3,
+    help="How often a worker may crash before the job fails. One that is killed from outside is "
+    "always replaced, and not counted.",
+)
+@master_timeout_option
+@job_options()
+def train(num_workers: int, max_worker_restarts: int, master_timeout: float, **flags: Any) -> None:
     """Trains a model on this machine.
+
+    A job that was cut off, interrupted or failed goes on where it was when the same command is
+    given again.
 
     The model definition file has a function that makes a Keras model, `loss`, `optimizer`, and
     `feed_batch` or `feed`. The data is RecordIO files, unless the model definition file has a
@@ -43,12 +55,18 @@ def train(num_workers: int, **flags: Any) -> None:
     with job_reporter(console, flags["log_format"]) as report:
         job = run_local_job(
             config,
-            MasterConfig(directory, flags["overwrite"]),
+            MasterConfig(
+                job_directory=directory,
+                overwrite=flags["overwrite"],
+                journal_sync=flags["journal_sync"],
+                allow_changed_data=flags["allow_changed_data"],
+            ),
             num_workers,
             [
-                *("--master_timeout", str(flags["master_timeout"])),
+                *("--master_timeout", str(master_timeout)),
                 *("--log_format", flags["log_format"]),
             ],
+            max_worker_restarts,
             report,
         )
     status = job.status()

@@ -1,82 +1,56 @@
 """One trip over one data set: what is leased, what came back, what is committed.
 
 Below the frontier (the number of tasks leased so far, in the order of the epoch), every position
-is leased, returned or committed. So the frontier, the live leases and the returned intervals are
-the whole state, however many tasks there are.
+is leased, waiting, set aside or committed. So the frontier, the live leases and the waiting pieces
+are the whole state, however many tasks there are.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, defaultdict, deque
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from elasticdl_like.errors import InvalidRequestError
-from elasticdl_like.master.shard_table import ShardTable
-from elasticdl_like.ordering import derive_key, permuted
-from elasticdl_like.tasks import Commit, EpochKey, Lease, Task, TaskType
+from elasticdl_like.errors import InvalidRequestError, LedgerError
+from elasticdl_like.master.ledger import LedgerEntry
+from elasticdl_like.master.quarantine import Quarantine, SetAside
+from elasticdl_like.master.shard_table import ShardTable, TaskRange
+from elasticdl_like.master.tally import Tally
+from elasticdl_like.master.task_order import Piece, TaskOrder
+from elasticdl_like.tasks import Commit, EpochKey, Lease, Task
 
-
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """The account of one epoch, in records and in leases.
-
-    `committed + leased + quarantined + waiting` is always `records`.
-
-    Attributes:
-        key: which epoch of which data set.
-        records: the size of the data set.
-        committed: used by a finished step.
-        tentative: the part of `committed` that is undone if a worker is lost.
-        leased: handed out and not yet committed.
-        quarantined: set aside because they cannot be read or used.
-        ended: whether every record is committed or quarantined.
-        leases_granted: hand-outs, second ones included.
-        leases_lost: leases taken back from lost workers.
-        reports_fenced: commits refused because a lease was no longer the worker's.
-    """
-
-    key: EpochKey
-    records: int
-    committed: int
-    tentative: int
-    leased: int
-    quarantined: int
-    ended: bool
-    leases_granted: int
-    leases_lost: int
-    reports_fenced: int
-
-    @property
-    def missing(self) -> int | None:
-        """What an ended epoch never used; None as long as it has not ended."""
-        return self.records - self.committed - self.quarantined if self.ended else None
-
-    def to_plain(self) -> dict[str, Any]:
-        """Returns the account as it stands in the ledger's JSON."""
-        plain: dict[str, Any] = {"type": str(self.key.type), "epoch": self.key.epoch}
-        if self.key.type is not TaskType.TRAINING:
-            plain["step"] = self.key.step
-        return plain | {
-            "records": self.records,
-            "committed": self.committed,
-            "tentative": self.tentative,
-            "leased": self.leased,
-            "quarantined": self.quarantined,
-            "missing": self.missing,
-            "ended": self.ended,
-            "leases_granted": self.leases_granted,
-            "leases_lost": self.leases_lost,
-            "reports_fenced": self.reports_fenced,
-        }
+_TRIES_OF_ONE_RECORD = 2
+_SHARD_CHANGED = "its shard is not what it was when the epoch began"
 
 
 @dataclass(slots=True)
 class _LiveLease:
     worker_id: int
-    task_number: int
+    sequence: int
+    piece: Piece
     next_position: int
-    end_position: int
+    first_ordinal: int
+
+    @property
+    def is_untouched(self) -> bool:
+        return self.next_position == self.piece.start
+
+    @property
+    def rest(self) -> Piece:
+        return self.piece._replace(start=self.next_position)
+
+    def until(self, position: int) -> Piece:
+        return self.piece._replace(start=self.next_position, end=position)
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What the ledger counts for people; going back to a checkpoint does not undo it."""
+
+    leases_granted: int = 0
+    leases_lost: int = 0
+    reports_fenced: int = 0
 
 
 class Epoch:
@@ -85,111 +59,353 @@ class Epoch:
     Args:
         key: which epoch of which data set.
         table: the data set's tasks.
-        shuffle_seed: decides the order of tasks and positions, or None for their natural order.
+        order_key: decides the order of tasks and positions, or None for their natural order.
     """
 
-    def __init__(self, key: EpochKey, table: ShardTable, shuffle_seed: int | None) -> None:
+    def __init__(self, key: EpochKey, table: ShardTable, order_key: int | None) -> None:
         self.key = key
-        self._table = table
-        self._order_key = None if shuffle_seed is None else derive_key(shuffle_seed, key.epoch)
+        self.table = table
+        self.order_key = order_key
+        self._order = TaskOrder(table, order_key)
+        self._whole = Tally.of_run(0, table.num_records)
+        self._dropped: frozenset[str] = frozenset()
         self._frontier = 0
-        self._returned: deque[tuple[int, int, int]] = deque()
+        self._waiting: deque[Piece] = deque()
         self._leases: dict[int, _LiveLease] = {}
-        self._committed = 0
-        self._leased = 0
-        self._leases_granted = 0
-        self._leases_lost = 0
-        self._reports_fenced = 0
+        self._tokens: defaultdict[int, set[int]] = defaultdict(set)
+        self._untouched: Counter[int] = Counter()
+        self._committed = Tally()
+        self._set_aside = Tally()
+        self._quarantine = Quarantine()
+        self._num_unusable = 0
+        self._last_unusable: SetAside | None = None
+        self._counts = _Counts()
 
     @property
     def ended(self) -> bool:
-        """Whether every position is committed."""
-        return self._committed == self._table.num_records
+        """Whether every position is committed or set aside."""
+        return self._committed.count + self._set_aside.count == self._whole.count
 
-    def lease(self, worker_id: int, token: int) -> Lease | None:
-        """Hands out one interval under a new token; None when nothing is waiting."""
-        if self._returned:
-            task_number, start, end = self._returned.popleft()
-            task = self._task(task_number)
-        elif self._frontier < self._table.num_tasks:
-            task_number = self._frontier
-            self._frontier += 1
-            task = self._task(task_number)
-            start, end = 0, task.size
-        else:
+    @property
+    def num_unusable(self) -> int:
+        """How many records were set aside because they could not be used."""
+        return self._num_unusable
+
+    @property
+    def last_unusable(self) -> SetAside | None:
+        """The last of these records, with the problem that it made; None when there is none."""
+        return self._last_unusable
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """The records that were set aside."""
+        return self._quarantine
+
+    def lease(self, worker_id: int, sequence: int, token: int) -> Lease | None:
+        """Hands out one interval under a new token; None when nothing is waiting.
+
+        Args:
+            worker_id: who gets it.
+            sequence: the number of the request that it answers.
+            token: not used before.
+        """
+        found = self._next_piece()
+        if found is None:
             return None
-        self._leases[token] = _LiveLease(worker_id, task_number, start, end)
-        self._leased += end - start
-        self._leases_granted += 1
-        order_key = None if self._order_key is None else derive_key(self._order_key, task_number)
-        return Lease(token, task, start, end, order_key)
+        piece, (name, start, end, ordinal) = found
+        self._leases[token] = _LiveLease(worker_id, sequence, piece, piece.start, ordinal)
+        self._tokens[worker_id].add(token)
+        self._untouched[worker_id] += 1
+        self._counts.leases_granted += 1
+        return Lease(
+            token,
+            Task(name, start, end, self.key.epoch, self.key.type),
+            piece.start,
+            piece.end,
+            self._order.position_key(piece),
+        )
 
     def commit(self, worker_id: int, commit: Commit) -> bool:
         """Counts the intervals of a commit, all of them or none.
 
+        The positions of a commit with a problem wait again, in ever smaller pieces; a record that
+        cannot be used by itself is set aside.
+
         Returns:
-            Whether it was counted. It is not when one of its leases is no longer the worker's.
+            Whether it was counted. It is not when one of its leases is no longer the worker's, or
+            no longer reaches that far; then the worker loses the others of that commit, too.
 
         Raises:
             InvalidRequestError: an interval does not begin where the last commit of its lease
-                ended, is empty, or goes beyond the lease. Nothing is counted.
+                ended, or is empty. Nothing is counted.
         """
-        # A commit may hold several intervals of one lease, so that all are checked as one run.
-        next_positions: dict[int, int] = {}
-        for interval in commit.intervals:
-            lease = self._leases.get(interval.token)
-            if lease is None or lease.worker_id != worker_id:
-                self._reports_fenced += 1
-                return False
-            expected = next_positions.get(interval.token, lease.next_position)
-            start, end = interval.start_position, interval.end_position
-            if start != expected or not start < end <= lease.end_position:
-                raise InvalidRequestError(
-                    f"worker {worker_id} commits positions [{start}, {end}) of lease "
-                    f"{interval.token} in {self.key}, whose next positions are "
-                    f"[{expected}, {lease.end_position})"
-                )
-            next_positions[interval.token] = end
+        next_positions = self._checked(worker_id, commit)
+        if next_positions is None:
+            self._counts.reports_fenced += 1
+            return False
         for token, position in next_positions.items():
             lease = self._leases[token]
-            self._count(position - lease.next_position)
+            used = lease.until(position)
+            if commit.problem:
+                self._fail(used, commit.problem)
+            else:
+                self._order.add_to(self._committed, used, lease.first_ordinal)
+            if lease.is_untouched:
+                self._untouched[worker_id] -= 1
             lease.next_position = position
-            if position == lease.end_position:
+            if position == lease.piece.end:
                 del self._leases[token]
+                self._tokens[worker_id].remove(token)
         return True
 
     def take_back(self, worker_id: int, lost: bool) -> None:
         """Takes back what a worker has not committed, and counts its leases if it was lost."""
-        tokens = [token for token, lease in self._leases.items() if lease.worker_id == worker_id]
-        for token in tokens:
-            lease = self._leases.pop(token)
-            self._returned.append((lease.task_number, lease.next_position, lease.end_position))
-            self._leased -= lease.end_position - lease.next_position
+        tokens = sorted(self._tokens.pop(worker_id, ()))
+        self._return(tokens)
+        self._untouched.pop(worker_id, None)
         if lost:
-            self._leases_lost += len(tokens)
+            self._counts.leases_lost += len(tokens)
+
+    def give_back(self, worker_id: int, tokens: Iterable[int]) -> None:
+        """Takes back some leases of a worker; those that it does not have are none to it."""
+        self._return(sorted(self._tokens[worker_id].intersection(tokens)))
+
+    def unlisted(self, worker_id: int, sequence: int, held: Collection[int]) -> list[int]:
+        """Returns the leases that a worker should have and does not.
+
+        Args:
+            worker_id: the worker.
+            sequence: the last request whose reply it has got.
+            held: the tokens of all leases that it has.
+        """
+        return [
+            token
+            for token in self._tokens.get(worker_id, ())
+            if token not in held and self._leases[token].sequence <= sequence
+        ]
+
+    def split(self, token: int, alignment: int) -> bool:
+        """Cuts off the later half of what is left of a lease, for somebody else.
+
+        Args:
+            token: the lease.
+            alignment: the cut is at a multiple of this many positions after the last commit, if
+                there is one in the lease.
+
+        Returns:
+            Whether there was anything to cut off.
+        """
+        lease = self._leases.get(token)
+        if lease is None or lease.rest.end - lease.rest.start < 2:
+            return False
+        start, end = lease.next_position, lease.piece.end
+        half = (end - start) // 2
+        cut = start + max(half - half % alignment if half >= alignment else half, 1)
+        self._waiting.append(lease.piece._replace(start=cut))
+        lease.piece = lease.piece._replace(end=cut)
+        return True
+
+    @property
+    def untouched(self) -> Mapping[int, int]:
+        """For each worker how many leases it has of which nothing is committed."""
+        return self._untouched
+
+    @property
+    def tokens(self) -> Collection[int]:
+        """The tokens of all live leases, the oldest first."""
+        return self._leases.keys()
+
+    def drop_shards(self, names: Collection[str]) -> None:
+        """Has what is left of some shards set aside, as soon as it would be leased."""
+        self._dropped |= frozenset(names)
 
     def ledger(self) -> LedgerEntry:
         """Returns the account of this epoch."""
+        leased = sum(lease.piece.end - lease.next_position for lease in self._leases.values())
+        committed, quarantined = self._committed.count, self._set_aside.count
         return LedgerEntry(
             key=self.key,
-            records=self._table.num_records,
-            committed=self._committed,
+            records=self._whole.count,
+            committed=committed,
             tentative=0,
-            leased=self._leased,
-            quarantined=0,
+            leased=leased,
+            quarantined=quarantined,
+            waiting=self._whole.count - committed - quarantined - leased,
             ended=self.ended,
-            leases_granted=self._leases_granted,
-            leases_lost=self._leases_lost,
-            reports_fenced=self._reports_fenced,
+            leases_granted=self._counts.leases_granted,
+            leases_lost=self._counts.leases_lost,
+            reports_fenced=self._counts.reports_fenced,
         )
 
-    def _count(self, positions: int) -> None:
-        self._committed += positions
-        self._leased -= positions
+    def check(self) -> None:
+        """Counts what is committed a second time, from what is not, and compares.
 
-    def _task(self, task_number: int) -> Task:
-        place = task_number
-        if self._order_key is not None:
-            place = permuted(task_number, self._table.num_tasks, self._order_key)
-        name, start, end = self._table.task_range(place)
-        return Task(name, start, end, self.key.epoch, self.key.type)
+        Takes time in proportion to the tasks in flight; in a shuffled epoch that has not ended, to
+        all that were handed out.
+
+        Raises:
+            LedgerError: the two differ.
+        """
+        counted = self._committed.plus(self._set_aside)
+        for lease in self._leases.values():
+            self._order.add_to(counted, lease.rest)
+        for piece in self._waiting:
+            self._order.add_to(counted, piece)
+        if self._frontier == self.table.num_tasks:
+            expected = self._whole
+        elif self.order_key is None:
+            name_start = self._order.task_range(self._frontier)
+            expected = Tally.of_run(0, name_start.ordinal)
+        else:
+            expected = Tally()
+            for task_number in range(self._frontier):
+                task = self._order.task_range(task_number)
+                expected.add_run(task.ordinal, task.ordinal + task.end - task.start)
+        if counted != expected:
+            raise LedgerError(
+                f"the ledger of {self.key} does not add up: {counted} is counted, waits or is "
+                f"leased, of {expected} that were handed out"
+            )
+
+    def position(self) -> dict[str, Any]:
+        """Returns what is committed and what is not, as JSON: what `restore` goes back to."""
+        waiting = sorted([*self._waiting, *(lease.rest for lease in self._leases.values())])
+        return {
+            "frontier": self._frontier,
+            "waiting": [list(piece) for piece in waiting],
+            "committed": self._committed.to_plain(),
+            "set_aside": self._set_aside.to_plain(),
+            "quarantine": self._quarantine.to_plain(),
+            "num_unusable": self._num_unusable,
+            "last_unusable": self._last_unusable,
+            "dropped": sorted(self._dropped),
+        }
+
+    def restore(self, position: Mapping[str, Any]) -> None:
+        """Goes back to a position; every lease is lost."""
+        self._counts.leases_lost += len(self._leases)
+        self._leases = {}
+        self._tokens.clear()
+        self._untouched.clear()
+        self._frontier = position["frontier"]
+        self._waiting = deque(Piece(*piece) for piece in position["waiting"])
+        self._committed = Tally(*position["committed"])
+        self._set_aside = Tally(*position["set_aside"])
+        self._quarantine = Quarantine.from_plain(position["quarantine"])
+        self._num_unusable = position["num_unusable"]
+        last_unusable = position["last_unusable"]
+        self._last_unusable = last_unusable and SetAside(*last_unusable)
+        self._dropped = frozenset(position["dropped"])
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns the whole state but for key, table and order, as JSON."""
+        counts = self._counts
+        return self.position() | {
+            "waiting": [list(piece) for piece in self._waiting],
+            "leases": [
+                [token, lease.worker_id, lease.sequence, list(lease.piece), lease.next_position]
+                for token, lease in self._leases.items()
+            ],
+            "counts": [counts.leases_granted, counts.leases_lost, counts.reports_fenced],
+        }
+
+    def load_plain(self, plain: Mapping[str, Any]) -> None:
+        """Takes over the state that `to_plain` returned."""
+        self.restore(plain)
+        self._leases = {
+            token: _LiveLease(
+                worker_id,
+                sequence,
+                Piece(*piece),
+                next_position,
+                self._order.task_range(piece[0]).ordinal,
+            )
+            for token, worker_id, sequence, piece, next_position in plain["leases"]
+        }
+        for token, lease in self._leases.items():
+            self._tokens[lease.worker_id].add(token)
+            self._untouched[lease.worker_id] += lease.is_untouched
+        self._counts = _Counts(*plain["counts"])
+
+    def _next_piece(self) -> tuple[Piece, TaskRange] | None:
+        while self._waiting:
+            piece = self._waiting.popleft()
+            if not self._drop_if_changed(piece):
+                return piece, self._order.task_range(piece.task_number)
+        while self._frontier < self.table.num_tasks:
+            task_number = self._frontier
+            self._frontier += 1
+            task_range = self._order.task_range(task_number)
+            size = task_range.end - task_range.start
+            piece = Piece(task_number, 0, size, self.order_key is None)
+            if not self._drop_if_changed(piece):
+                return piece, task_range
+        return None
+
+    def _drop_if_changed(self, piece: Piece) -> bool:
+        if not self._dropped:
+            return False
+        name, start, _, _ = self._order.task_range(piece.task_number)
+        if name not in self._dropped:
+            return False
+        for first, end in self._order.runs(piece):
+            self._quarantine.add(SetAside(name, start + first, start + end, _SHARD_CHANGED))
+        self._order.add_to(self._set_aside, piece)
+        return True
+
+    def _checked(self, worker_id: int, commit: Commit) -> dict[int, int] | None:
+        """Returns where each lease of a commit stands after it, or None if it is fenced."""
+        next_positions: dict[int, int] = {}
+        fenced = False
+        for interval in commit.intervals:
+            lease = self._leases.get(interval.token)
+            if lease is None or lease.worker_id != worker_id:
+                fenced = True
+                continue
+            expected = next_positions.get(interval.token, lease.next_position)
+            start, end = interval.start_position, interval.end_position
+            if start != expected or not start < end:
+                raise InvalidRequestError(
+                    f"worker {worker_id} commits positions [{start}, {end}) of lease "
+                    f"{interval.token} in {self.key}, whose next positions are "
+                    f"[{expected}, {lease.piece.end})"
+                )
+            # It may be that the end of the lease was cut off.
+            fenced = fenced or end > lease.piece.end
+            next_positions[interval.token] = end
+        if fenced:
+            # What else is in the commit the worker will not do again, and its later commits would
+            # not begin where the last counted one ended: it must wait for somebody else.
+            self._return(list(next_positions))
+            return None
+        return next_positions
+
+    def _return(self, tokens: Iterable[int]) -> None:
+        for token in tokens:
+            lease = self._leases.pop(token)
+            self._tokens[lease.worker_id].discard(token)
+            self._untouched[lease.worker_id] -= lease.is_untouched
+            self._waiting.append(lease.rest)
+
+    def _fail(self, piece: Piece, problem: str) -> None:
+        """Lets positions that could not be used wait in smaller pieces, or sets a record aside."""
+        size = piece.end - piece.start
+        smaller: list[Piece]
+        if not piece.natural:
+            smaller = [
+                Piece(piece.task_number, start, end, True) for start, end in self._order.runs(piece)
+            ]
+        elif size > 1:
+            middle = piece.start + size // 2
+            smaller = [piece._replace(end=middle), piece._replace(start=middle)]
+        elif piece.failures + 1 < _TRIES_OF_ONE_RECORD:
+            smaller = [piece._replace(failures=piece.failures + 1)]
+        else:
+            smaller = []
+            name, start, _, _ = self._order.task_range(piece.task_number)
+            unusable = SetAside(name, start + piece.start, start + piece.end, problem)
+            self._last_unusable = unusable
+            self._quarantine.add(unusable)
+            self._order.add_to(self._set_aside, piece)
+            self._num_unusable += 1
+        self._waiting.extendleft(reversed(smaller))

@@ -1,137 +1,135 @@
-"""The job as the master sees it: task queue, members and progress behind one lock."""
+"""The running job: its state behind one lock, with clock and journal."""
 
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from elasticdl_like.config import JobConfig
-from elasticdl_like.errors import InvalidRequestError, JobDirectoryError, JobFailedError
+from elasticdl_like.errors import (
+    InvalidRequestError,
+    JobDirectoryError,
+    JobFailedError,
+)
 from elasticdl_like.job_directory import JobState
-from elasticdl_like.master.membership import Membership, Worker
-from elasticdl_like.master.progress import Evaluation, JobStatus, RateMeter, WorkerStatus
-from elasticdl_like.master.shard_table import ShardTable
-from elasticdl_like.master.task_queue import TaskQueue
-from elasticdl_like.tasks import Answer, Commit, EpochKey, Lease, Shard
+from elasticdl_like.master import checkpoints, events
+from elasticdl_like.master.job_core import JobCore
+from elasticdl_like.master.journal import Journal
+from elasticdl_like.master.progress import JobStatus, RateMeter
+from elasticdl_like.master.reports import job_status, ledger_document
+from elasticdl_like.master.stragglers import StragglerWatch
+from elasticdl_like.proto import convert
+from elasticdl_like.tasks import EpochKey, LeaseReply, LeaseRequest, StartPoint
 
 _logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class CommitAndLeaseResult:
-    """What a worker is answered.
-
-    Attributes:
-        answer: what became of its request for leases.
-        leases: the leases it gets.
-        fenced_steps: the steps whose commit was refused.
-    """
-
-    answer: Answer
-    leases: Sequence[Lease]
-    fenced_steps: Sequence[int]
+_EVENTS_PER_SNAPSHOT = 5000
 
 
 class Job:
-    """One running job.
+    """One running job; any thread may call it.
+
+    What a method changes is safe from the death of this process once `flush` has returned; nobody
+    may be told of it before.
 
     Args:
-        config: what it is asked to do.
-        training_shards: the shards of the training data, normalised.
-        validation_shards: those of the validation data; empty when nothing is evaluated.
-        worker_timeout_s: a silent worker that no platform watches is lost after this time.
+        core: its state.
+        journal: gets every event.
         clock: monotonic time in seconds.
     """
 
-    def __init__(
-        self,
-        config: JobConfig,
-        training_shards: Sequence[Shard],
-        validation_shards: Sequence[Shard],
-        worker_timeout_s: float,
-        clock: Callable[[], float],
-    ) -> None:
-        training = config.training
-        self.config = config
+    def __init__(self, core: JobCore, journal: Journal, clock: Callable[[], float]) -> None:
+        self._core = core
+        self._journal = journal
         self._clock = clock
         self._lock = threading.Lock()
-        self._queue = TaskQueue(
-            ShardTable(training_shards, training.records_per_task),
-            ShardTable(validation_shards, training.records_per_task) if validation_shards else None,
-            training.num_epochs,
-            training.seed if training.shuffle else None,
-        )
-        self._members = Membership[CommitAndLeaseResult](worker_timeout_s)
+        self._publishing = threading.Lock()
         self._supervised: set[int] = set()
-        self._rate = RateMeter()
-        self._rate.add(clock(), 0)
-        self._loss: float | None = None
-        self._evaluations: list[Evaluation] = []
-        self._state = JobState.RUNNING
-        self._reason = ""
+        self._stragglers = StragglerWatch()
+        core.members.start_deadlines(clock())
+        self._start_rate()
+
+    @property
+    def config(self) -> JobConfig:
+        """What the job is asked to do."""
+        return self._core.config
+
+    @property
+    def state(self) -> JobState:
+        """Where the job is in its life."""
+        return self._core.state
+
+    def flush(self) -> None:
+        """Makes everything that has happened durable.
+
+        Raises:
+            JournalWriteError: the journal cannot be written now; it is tried again next time.
+        """
+        with self._lock:
+            # Also when they are from before a restart: replaying them takes time.
+            if self._journal.num_events > _EVENTS_PER_SNAPSHOT:
+                self._journal.save_snapshot(self._core.to_plain())
+            else:
+                self._journal.flush()
+
+    def adopt_if_alone(self) -> None:
+        """Goes back to the newest checkpoint, if a model is trained and nobody has it any more."""
+        with self._lock:
+            core = self._core
+            if core.config.data_only or len(core.members) or core.state is not JobState.RUNNING:
+                return
+            self._adopt_newest()
+        checkpoints.remove_unfinished(Path(core.config.checkpoint.directory))
 
     def supervise(self, worker_id: int) -> None:
         """Notes that a platform watches this worker's process and will report its end."""
         with self._lock:
             self._supervised.add(worker_id)
+            worker = self._core.members.get(worker_id)
+            if worker is not None:
+                worker.supervised = True
 
-    def register(self, incarnation: str, requested_id: int | None, description: str) -> int:
-        """Takes a worker in, and returns its number.
+    def registered_incarnation(self, worker_id: int) -> str | None:
+        """Returns which incarnation of a worker takes part now, or None when none does."""
+        with self._lock:
+            worker = self._core.members.get(worker_id)
+            return None if worker is None else worker.incarnation
+
+    def register(
+        self, incarnation: str, requested_id: int | None, description: str
+    ) -> tuple[int, StartPoint]:
+        """Takes a worker in.
+
+        Returns:
+            Its number, and where it begins.
 
         Raises:
             InvalidRequestError: the number that it asks for is taken, or the job trains a model
                 and has its worker.
+            UnknownWorkerError: this incarnation has left, or was given up for lost.
             JobFailedError: the job is over.
         """
         with self._lock:
             self._check_running()
-            others = [each for each in self._members if each.incarnation != incarnation]
-            if others and not self.config.data_only:
-                raise InvalidRequestError(
-                    f"worker {others[0].worker_id} ({others[0].description}) trains this job's "
-                    "model; training one model on several workers is not part of this release"
-                )
-            worker = self._members.register(
-                incarnation,
-                requested_id,
-                description,
-                requested_id in self._supervised,
-                self._clock(),
+            event = events.Registered(
+                incarnation, requested_id, description, requested_id in self._supervised
             )
-            _logger.info("worker %d registered: %s", worker.worker_id, description)
-            return worker.worker_id
+            known = self._core.members.find(incarnation)
+            worker_id: int = self._core.register(event, self._clock())
+            if known is None:
+                self._append(event)
+                _logger.info("worker %d registered: %s", worker_id, description)
+            return worker_id, self._core.start_point()
 
-    @property
-    def training_epoch(self) -> int:
-        """The training epoch that the job is in."""
-        with self._lock:
-            return self._queue.training_epoch
-
-    def commit_and_lease(
-        self,
-        worker_id: int,
-        incarnation: str,
-        sequence: int,
-        key: EpochKey,
-        commits: Sequence[Commit],
-        max_leases: int,
-        loss: float | None,
-    ) -> CommitAndLeaseResult:
+    def commit_and_lease(self, request: LeaseRequest, encoded: bytes | None = None) -> LeaseReply:
         """Counts what a worker's steps used, and hands out more.
 
         Args:
-            worker_id: the worker.
-            incarnation: its process.
-            sequence: the number of this request; a repeated one gets the reply that it got.
-            key: the epoch that commits and leases belong to.
-            commits: what finished steps used, in the order of the steps.
-            max_leases: how many leases it takes at most; 0 for none.
-            loss: the mean training loss since the last report, if there is one.
+            request: what the worker says; one that it has sent before gets the same reply.
+            encoded: the request as the message that it came in, if it came in one.
 
         Raises:
             UnknownWorkerError: the worker is not, or no longer, part of the job.
@@ -140,25 +138,29 @@ class Job:
         """
         with self._lock:
             self._check_running()
-            worker = self._members.hear(worker_id, incarnation, self._clock())
-            if sequence == worker.last_sequence and worker.last_reply is not None:
-                return worker.last_reply
-            if sequence != worker.last_sequence + 1:
-                raise InvalidRequestError(
-                    f"worker {worker_id} sent request {sequence} after {worker.last_sequence}"
-                )
-            fenced = [
-                commit.step for commit in commits if not self._queue.commit(worker_id, key, commit)
-            ]
-            answer, leases = self._queue.request(worker_id, key, max_leases)
-            if loss is not None:
-                self._loss = loss
-            worker.last_sequence = sequence
-            worker.last_reply = CommitAndLeaseResult(answer, leases, fenced)
-            return worker.last_reply
+            now_s = self._clock()
+            worker = self._core.members.hear(request.worker_id, request.incarnation, now_s)
+            if request.sequence == worker.last_sequence + 1:
+                if encoded is None:
+                    encoded = convert.lease_request_to_proto(request).SerializeToString()
+                self._journal.append(events.LEASE_REQUEST, encoded)
+            reply = self._core.commit_and_lease(request)
+            self._stragglers.note(request, reply, now_s)
+            if self._core.state is JobState.FAILED:
+                _logger.error("the job fails: %s", self._core.reason)
+                self._check_running()
+            return reply
 
-    def heartbeat(self, worker_id: int, incarnation: str) -> None:
-        """Notes that a worker is alive.
+    def heartbeat(
+        self, worker_id: int, incarnation: str, answered_sequence: int, held: Sequence[int]
+    ) -> None:
+        """Notes that a worker is alive, and takes back leases that it does not have.
+
+        Args:
+            worker_id: the worker.
+            incarnation: its process.
+            answered_sequence: the last request whose reply it has got.
+            held: the tokens of the leases that it has.
 
         Raises:
             UnknownWorkerError: it is not, or no longer, part of the job.
@@ -166,7 +168,11 @@ class Job:
         """
         with self._lock:
             self._check_running()
-            self._members.hear(worker_id, incarnation, self._clock())
+            self._core.members.hear(worker_id, incarnation, self._clock())
+            tokens = self._core.queue.unlisted(worker_id, answered_sequence, frozenset(held))
+            if tokens:
+                _logger.info("worker %d does not have %d of its leases", worker_id, len(tokens))
+                self._do(events.GivenBack(worker_id, tokens))
 
     def report_evaluation(
         self, worker_id: int, incarnation: str, key: EpochKey, metrics: Mapping[str, float]
@@ -175,13 +181,14 @@ class Job:
 
         Raises:
             UnknownWorkerError: the worker is not, or no longer, part of the job.
+            JobFailedError: the job is over.
         """
         with self._lock:
-            self._members.hear(worker_id, incarnation, self._clock())
-            self._evaluations = [each for each in self._evaluations if each.key != key]
+            self._check_running()
+            self._core.members.hear(worker_id, incarnation, self._clock())
             # The loss first, the others by name: a message's map has no order.
             metrics = dict(sorted(metrics.items(), key=lambda item: (item[0] != "loss", item[0])))
-            self._evaluations.append(Evaluation(key, metrics))
+            self._do(events.Evaluated((str(key.type), key.epoch, key.step), metrics))
             shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
             _logger.info("evaluation at step %d (epoch %d): %s", key.step, key.epoch + 1, shown)
 
@@ -192,161 +199,208 @@ class Job:
             UnknownWorkerError: the worker is not, or no longer, part of the job; nothing is done.
             InvalidRequestError: the path is not one that the job writes to.
             JobDirectoryError: the rename failed.
+            JobFailedError: the job is over.
         """
-        with self._lock:
-            self._check_running()
-            self._members.hear(worker_id, incarnation, self._clock())
-            places = [self.config.output, self.config.checkpoint.directory]
-            if str(published.parent) not in places or written.parent != published.parent:
+        with self._publishing:
+            with self._lock:
+                self._check_running()
+                self._core.members.hear(worker_id, incarnation, self._clock())
+            if str(published.parent) != self.config.output or written.parent != published.parent:
                 raise InvalidRequestError(
                     f"worker {worker_id} wants {written} to be renamed to {published}, which is "
                     "not a place that this job writes to"
                 )
+            if published.exists() and not written.exists():
+                return  # asked a second time, maybe of the master before this one
             try:
-                _replace(written, published)
+                checkpoints.replace_durably(written, published)
             except OSError as error:
                 raise JobDirectoryError(
                     f"{written} cannot be renamed to {published}: {error.strerror}"
                 ) from error
+
+    def publish_checkpoint(
+        self,
+        worker_id: int,
+        incarnation: str,
+        written: Path,
+        step: int,
+        files: Mapping[str, tuple[int, str]],
+    ) -> Path:
+        """Makes a checkpoint of what a worker has written, and removes the oldest ones.
+
+        Args:
+            worker_id: the worker.
+            incarnation: its process.
+            written: the directory that it has written, beside the other checkpoints.
+            step: the step after which the state was saved, and whose commit was marked.
+            files: size in bytes and SHA-256 of each file.
+
+        Returns:
+            The directory's name from now on.
+
+        Raises:
+            UnknownWorkerError: the worker is not, or no longer, part of the job; nothing is done.
+            InvalidRequestError: the step was never marked, or the path is not the job's.
+            JobDirectoryError: the checkpoint cannot be written.
+            JobFailedError: the job is over.
+        """
+        directory = Path(self.config.checkpoint.directory)
+        if written.parent != directory or not written.name.startswith(".checkpoint-"):
+            raise InvalidRequestError(f"worker {worker_id} wrote a checkpoint to {written}")
+        published = checkpoints.checkpoint_path(directory, step)
+        with self._publishing:
+            with self._lock:
+                self._check_running()
+                self._core.members.hear(worker_id, incarnation, self._clock())
+                mark = self._core.queue.marks.find(step)
+                if mark is None:
+                    raise InvalidRequestError(f"step {step} has no mark, or was undone since")
+                if mark.checkpoint and not written.exists():
+                    return published  # asked a second time
+                shards = self._core.queue.shards(mark.table)
+            details = {"job": self.config.name, "seed": self.config.training.seed}
+            checkpoints.publish_checkpoint(written, published, mark, shards, files, details)
+            with self._lock:
+                # The time that it took is long enough for the worker to be given up.
+                self._core.members.hear(worker_id, incarnation, self._clock())
+                dropped = self._do(events.CheckpointPublished(step, str(published)))
+            self.flush()
+        _logger.info("checkpoint: %s", published)
+        for old in dropped:
+            checkpoints.remove_checkpoint(Path(old.checkpoint))
+        return published
 
     def stop_training(self, worker_id: int, incarnation: str, reason: str) -> None:
         """Ends training early: nobody gets more to train on.
 
         Raises:
             UnknownWorkerError: the worker is not, or no longer, part of the job.
+            JobFailedError: the job is over.
         """
         with self._lock:
             self._check_running()
-            self._members.hear(worker_id, incarnation, self._clock())
-            if not self._queue.ended:
-                self._queue.stop()
-                self._reason = reason
+            self._core.members.hear(worker_id, incarnation, self._clock())
+            if not self._core.queue.ended:
+                self._do(events.TrainingStopped(reason))
                 _logger.info("training stops: %s", reason)
 
     def leave(self, worker_id: int, incarnation: str, failure: str) -> None:
         """Lets a worker go, its work done or not; a failure fails the job.
 
+        One that has gone already is let go again: it did not get the answer.
+
         Raises:
-            UnknownWorkerError: the worker is not, or no longer, part of the job.
+            UnknownWorkerError: the worker was never part of the job.
         """
         with self._lock:
-            worker = self._members.hear(worker_id, incarnation, self._clock())
+            if self._core.members.has_gone(incarnation):
+                return
+            self._core.members.hear(worker_id, incarnation, self._clock())
             if failure:
-                self._fail(failure)
-            self._drop(worker, lost=bool(failure))
+                self._end(JobState.FAILED, failure)
+            self._drop(worker_id, lost=bool(failure))
 
     def lose(self, worker_id: int, reason: str) -> None:
-        """Notes that a worker has died or fallen silent.
+        """Notes that a worker has died or fallen silent; what it had goes to others.
 
-        Where a model is trained its only copy is gone, which fails the job. Elsewhere the
-        worker's leases go to others.
+        Where a model is trained its only copy is gone: the ledger goes back to the newest
+        checkpoint, for the worker that comes next.
         """
         with self._lock:
-            # Before the worker is dropped, which finishes a job that has trained its last epoch:
-            # the model may not be written yet.
-            if not self.config.data_only:
-                self._fail(reason)
-            else:
-                _logger.warning("worker %d is lost: %s", worker_id, reason)
-            for worker in [each for each in self._members if each.worker_id == worker_id]:
-                self._drop(worker, lost=True)
+            if self._core.members.get(worker_id) is not None:
+                # Who reports it tells the user, and knows more.
+                _logger.debug("worker %d is lost: %s", worker_id, reason)
+                self._drop(worker_id, lost=True)
+        if not self.config.data_only:
+            checkpoints.remove_unfinished(Path(self.config.checkpoint.directory))
 
-    def lose_silent_workers(self) -> None:
-        """Gives up the workers that have been silent for too long."""
+    def tick(self) -> None:
+        """Does what is due; to be called a few times a second."""
+        now_s = self._clock()
         with self._lock:
             silent = [
-                (worker.worker_id, self._clock() - worker.heard_s)
-                for worker in self._members.silent(self._clock())
+                (worker.worker_id, now_s - worker.heard_s)
+                for worker in self._core.members.silent(now_s)
+                if not worker.supervised
             ]
+            for key in self._stragglers.keys(now_s):
+                slow = self._stragglers.slowest(key, self._core.queue.live_tokens(key), now_s)
+                if slow is not None:
+                    self._do(events.Split(slow))
         for worker_id, silent_s in silent:
-            self.lose(worker_id, f"worker {worker_id} was silent for {silent_s:.0f} s")
+            reason = f"it was silent for {silent_s:.0f} s"
+            _logger.warning("worker %d is lost: %s", worker_id, reason)
+            self.lose(worker_id, reason)
+
+    def hung_workers(self) -> list[tuple[int, str]]:
+        """Returns the supervised workers that are silent although their process lives, and why."""
+        now_s = self._clock()
+        with self._lock:
+            return [
+                (worker.worker_id, f"it was silent for {now_s - worker.heard_s:.0f} s")
+                for worker in self._core.members.silent(now_s)
+                if worker.supervised
+            ]
 
     def fail(self, reason: str) -> None:
         """Fails the job, unless it is over already."""
         with self._lock:
-            self._fail(reason)
+            self._end(JobState.FAILED, reason)
 
     def interrupt(self) -> None:
-        """Ends the job because its user said so."""
+        """Ends the job because its user said so; the same command goes on with it."""
         with self._lock:
-            if self._state is JobState.RUNNING:
-                self._state, self._reason = JobState.INTERRUPTED, "interrupted"
-
-    @property
-    def state(self) -> JobState:
-        """Where the job is in its life."""
-        with self._lock:
-            return self._state
+            self._end(JobState.INTERRUPTED, "interrupted")
 
     def status(self) -> JobStatus:
         """Returns how the job stands."""
         with self._lock:
-            now_s = self._clock()
-            entry = self._queue.training_ledger()
-            epoch_records = entry.committed + entry.quarantined
-            num_epochs = self.config.training.num_epochs
-            records = entry.key.epoch * entry.records + epoch_records
-            total = self._total_records(num_epochs * entry.records)
-            if self._state is JobState.RUNNING and not self._queue.ended:
-                self._rate.add(now_s, records)
-            rate = self._rate.per_second()
-            return JobStatus(
-                job=self.config.name,
-                state=str(self._state),
-                reason=self._reason,
-                epoch=entry.key.epoch,
-                num_epochs=num_epochs,
-                epoch_records=epoch_records,
-                records_per_epoch=entry.records,
-                records=records,
-                total_records=total,
-                records_per_s=rate,
-                remaining_s=(total - records) / rate if rate > 0 else None,
-                step=self._queue.last_step,
-                loss=self._loss,
-                evaluations=tuple(self._evaluations),
-                workers=[
-                    WorkerStatus(each.worker_id, each.description, now_s - each.heard_s)
-                    for each in self._members
-                ],
-            )
+            return job_status(self._core, self._rate, self._clock())
 
     def ledger(self) -> dict[str, Any]:
         """Returns the ledger, as its JSON."""
         with self._lock:
-            entries = [entry.to_plain() for entry in self._queue.ledger()]
-        return {"job": self.config.name, "epochs": entries}
+            return ledger_document(self._core)
+
+    def _start_rate(self) -> None:
+        """Measures the rate from here on."""
+        self._rate = RateMeter()
+        job_status(self._core, self._rate, self._clock())
 
     def _check_running(self) -> None:
-        if self._state is not JobState.RUNNING:
-            raise JobFailedError(f"the job is {self._state}: {self._reason}")
+        if self._core.state is not JobState.RUNNING:
+            raise JobFailedError(f"the job is {self._core.state}: {self._core.reason}")
 
-    def _drop(self, worker: Worker[CommitAndLeaseResult], lost: bool) -> None:
-        self._queue.take_back(worker.worker_id, lost)
-        self._members.remove(worker.worker_id)
-        if self._state is JobState.RUNNING and self._queue.ended and not list(self._members):
-            self._state = JobState.FINISHED
+    def _append(self, event: Any) -> None:
+        self._journal.append(*events.encode_event(event))
 
-    def _fail(self, reason: str) -> None:
-        if self._state is JobState.RUNNING:
-            self._state, self._reason = JobState.FAILED, reason
+    def _do(self, event: Any) -> Any:
+        result = self._core.apply(event, self._clock())
+        self._append(event)
+        return result
 
-    def _total_records(self, all_records: int) -> int:
-        training = self.config.training
-        if training.max_step:
-            return min(all_records, training.max_step * training.minibatch_size)
-        return all_records
+    def _end(self, state: JobState, reason: str) -> None:
+        if self._core.state is JobState.RUNNING:
+            self._do(events.Ended(state, reason))
 
+    def _drop(self, worker_id: int, lost: bool) -> None:
+        self._do(events.Dropped(worker_id, lost))
+        if not self._core.config.data_only and self._core.state is not JobState.FINISHED:
+            self._adopt_newest()
 
-def _replace(written: Path, published: Path) -> None:
-    """Renames a file or a directory, also over an older one of the same kind."""
-    if not published.is_dir():
-        written.replace(published)
-        return
-    # A directory cannot be renamed over another; the old one steps aside for the moment.
-    old = published.with_name(f"{published.name}.old")
-    if old.exists():
-        shutil.rmtree(old)
-    published.replace(old)
-    written.replace(published)
-    shutil.rmtree(old)
+    def _adopt_newest(self) -> None:
+        marks = self._core.queue.marks.published
+        whole = [
+            mark
+            for mark in marks
+            if not mark.checkpoint or checkpoints.is_complete(Path(mark.checkpoint))
+        ]
+        if not whole:
+            self._end(
+                JobState.FAILED,
+                f"the checkpoint that the job began with is gone: {marks[0].checkpoint}",
+            )
+            return
+        self._do(events.Adopted(whole[-1].step))
+        self._start_rate()

@@ -1,24 +1,27 @@
-"""A master from its start to its end: directory, shards, server, ledger."""
+"""A master from its start to its end: directory, journal, server."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
-import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from elasticdl_like.config import JobConfig
+from elasticdl_like.config import JobConfig, TlsConfig
 from elasticdl_like.data_readers.registry import custom_reader_name
-from elasticdl_like.errors import ConfigError, ElasticdlError
-from elasticdl_like.job_directory import JobDirectory, JobState
+from elasticdl_like.errors import ElasticdlError, JobDirectoryError, JournalWriteError
+from elasticdl_like.job_directory import JobDirectory
 from elasticdl_like.master.job import Job
+from elasticdl_like.master.job_core import JobCore
+from elasticdl_like.master.journal import Journal, begin_journal
+from elasticdl_like.master.recovery import recover
 from elasticdl_like.master.server import serve
-from elasticdl_like.master.shard_listing import list_job_shards
+from elasticdl_like.master.start import begin, check_data, go_on
 
 _logger = logging.getLogger(__name__)
 
@@ -32,16 +35,26 @@ class MasterConfig:
     Attributes:
         job_directory: where the job is kept.
         overwrite: remove an earlier job from there.
+        resume: there must be an earlier job to go on with.
         host: the name or address to listen on; loopback unless workers run elsewhere.
         port: the port, or 0 for a free one.
+        tls: the master's certificate and key, and whose clients' certificates it trusts.
+        insecure: listen beyond loopback without TLS.
         worker_timeout_s: a silent worker that no platform watches is lost after this time.
+        journal_sync: "normal" to survive the death of the process, "full" the loss of power.
+        allow_changed_data: go on although the data set has changed.
     """
 
     job_directory: Path
     overwrite: bool = False
+    resume: bool = False
     host: str = "127.0.0.1"
     port: int = 0
+    tls: TlsConfig = field(default_factory=TlsConfig)
+    insecure: bool = False
     worker_timeout_s: float = 10.0
+    journal_sync: str = "normal"
+    allow_changed_data: bool = False
 
 
 class Master:
@@ -51,104 +64,142 @@ class Master:
         job: its job.
         address: where workers find it.
         directory: where the job is kept.
+        goes_on: whether the job was begun by an earlier master.
     """
 
-    def __init__(self, job: Job, address: str, directory: JobDirectory) -> None:
+    def __init__(self, job: Job, address: str, directory: JobDirectory, goes_on: bool) -> None:
         self.job = job
         self.address = address
         self.directory = directory
-        self._started_at = time.time()
+        self.goes_on = goes_on
         self._saved_s = 0.0
-        self.save()
+        # None: what an earlier master has written is not known.
+        self._saved_quarantine: Any = None if goes_on else []
 
     def tick(self) -> None:
         """Does what is due; to be called a few times a second."""
-        self.job.lose_silent_workers()
+        self.job.tick()
         if time.monotonic() - self._saved_s > _SAVE_INTERVAL_S:
             self.save()
 
     def save(self) -> None:
-        """Writes the state and the ledger to the job directory."""
-        status = self.job.status()
-        self.directory.save_ledger(self.job.ledger())
-        self.directory.save_job(
-            {
-                "job": self.job.config.name,
-                "state": status.state,
-                "reason": status.reason,
-                "started_at": self._started_at,
-                "status": status.to_plain(),
-                "config": json.loads(self.job.config.to_json()),
-            }
-        )
+        """Writes to the job directory what is not there yet; a full disk is waited for."""
         self._saved_s = time.monotonic()
+        try:
+            self.job.flush()
+            quarantined = self.job.ledger()["quarantined"]
+            if quarantined != self._saved_quarantine:
+                self.directory.save_quarantine(quarantined)
+                self._saved_quarantine = quarantined
+        except (JournalWriteError, JobDirectoryError) as error:
+            _logger.warning("the job waits until it can be written down: %s", error)
 
 
 @contextmanager
-def run_master(config: JobConfig, master_config: MasterConfig) -> Iterator[Master]:
-    """Runs the master of a new job as long as the context lasts.
+def run_master(config: JobConfig | None, master_config: MasterConfig) -> Iterator[Master]:
+    """Runs the master of a job as long as the context lasts.
+
+    A job that is in the directory and has not finished goes on; otherwise a new one begins.
+
+    Args:
+        config: what the job is asked to do; None for what the job in the directory was asked.
+        master_config: how the master runs.
 
     Raises:
         JobDirectoryError: the directory is in use, or holds another job.
+        JournalError: the journal of the job in the directory cannot be read.
         ElasticdlError: the data cannot be read, the reader is not right, the port is in use, ….
     """
-    config = dataclasses.replace(
-        config,
-        data=dataclasses.replace(
-            config.data, custom_data_reader=custom_reader_name(config.data, config.model)
-        ),
-    )
-    directory = JobDirectory(master_config.job_directory)
-    with directory.own(master_config.overwrite):
-        # An earlier job stays until it is known that this one can start.
-        training, validation = list_job_shards(config, directory.logs / "shards.log")
-        _prepare_places(config, directory)
-        job = Job(config, training, validation, master_config.worker_timeout_s, time.monotonic)
-        with serve(job, master_config.host, master_config.port) as address:
-            directory.clear()
-            directory.save_endpoint(address)
-            master = Master(job, address, directory)
-            _logger.info("master of job %s listens on %s", config.name, address)
-            try:
-                yield master
-            except ElasticdlError as error:
-                job.fail(str(error))
-                raise
-            except BaseException:
-                job.interrupt()
-                raise
-            finally:
-                master.save()
-
-
-def run_stand_alone(config: JobConfig, master_config: MasterConfig) -> Job:
-    """Serves a job until it is over, to workers that are started elsewhere, and returns it."""
-    with run_master(config, master_config) as master:
-        while master.job.state is JobState.RUNNING:
-            master.tick()
-            time.sleep(0.1)
-        return master.job
-
-
-def _prepare_places(config: JobConfig, directory: JobDirectory) -> None:
-    """Makes sure, before hours of training, that what they lead to can be written."""
-    initial = config.checkpoint.directory_for_init
-    if initial and not Path(initial).is_dir():
-        raise ConfigError(f"--checkpoint_dir_for_init: there is no directory {initial}")
-    if initial and Path(initial).is_relative_to(directory.checkpoints):
-        raise ConfigError(
-            f"--checkpoint_dir_for_init {initial} is in --job_dir, where --overwrite would remove "
-            "it; choose another --job_dir"
+    if config is not None:
+        reader_name = custom_reader_name(config.data, config.model)
+        config = dataclasses.replace(
+            config, data=dataclasses.replace(config.data, custom_data_reader=reader_name)
         )
-    places = {"--output": config.output}
-    if config.checkpoint.steps:
-        places["--checkpoint_dir"] = config.checkpoint.directory
-    for flag, place in places.items():
-        if not place:
-            continue
+    directory = JobDirectory(master_config.job_directory)
+    if (config is None or master_config.resume) and not directory.has_job():
+        raise JobDirectoryError(f"--job_dir {directory.path} holds no job to go on with")
+    with directory.own():
+        goes_on = directory.has_job() and not master_config.overwrite
+        if goes_on:
+            journal, core = _go_on(config, master_config, directory)
+        elif config is None:
+            raise JobDirectoryError("--overwrite removes the job that --resume would go on with")
+        else:
+            journal, core = _begin(config, master_config, directory)
         try:
-            Path(place).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"{flag} {place} cannot be made: {error.strerror}") from error
-        if not os.access(place, os.W_OK):
-            raise ConfigError(f"{flag} {place} cannot be written to")
+            job = Job(core, journal, time.monotonic)
+            if goes_on:
+                job.adopt_if_alone()
+            job.flush()
+            with serve(
+                job,
+                master_config.host,
+                master_config.port,
+                directory.make_token(),
+                master_config.tls,
+                master_config.insecure,
+            ) as address:
+                directory.save_endpoint(address)
+                _logger.info("master of job %s listens on %s", core.config.name, address)
+                if goes_on and not master_config.allow_changed_data:
+                    _check_data_meanwhile(job, core, directory)
+                yield from _run(Master(job, address, directory, goes_on))
+        finally:
+            journal.close()
+
+
+def _run(master: Master) -> Iterator[Master]:
+    try:
+        yield master
+    except ElasticdlError as error:
+        master.job.fail(str(error))
+        raise
+    except BaseException:
+        master.job.interrupt()
+        raise
+    finally:
+        master.save()
+
+
+def _begin(
+    config: JobConfig, master_config: MasterConfig, directory: JobDirectory
+) -> tuple[Journal, JobCore]:
+    # An earlier job stays until it is known that this one can start.
+    tables, queue = begin(config, directory, master_config.allow_changed_data)
+    directory.clear()
+    core = JobCore(config, queue, master_config.worker_timeout_s)
+    sync = master_config.journal_sync
+    return begin_journal(directory.journal, tables, core.to_plain(), sync), core
+
+
+def _go_on(
+    config: JobConfig | None, master_config: MasterConfig, directory: JobDirectory
+) -> tuple[Journal, JobCore]:
+    journal = Journal(directory.journal, create=False, sync=master_config.journal_sync)
+    try:
+        core = recover(journal, master_config.worker_timeout_s)
+        if journal.num_lost:
+            _logger.warning(
+                "the last %d events were lost when the machine went down; --journal_sync full "
+                "keeps them",
+                journal.num_lost,
+            )
+        go_on(core, config, journal, directory, master_config.allow_changed_data)
+    except BaseException:
+        journal.close()
+        raise
+    return journal, core
+
+
+def _check_data_meanwhile(job: Job, core: JobCore, directory: JobDirectory) -> None:
+    """Fails the job if its data has changed; a reader may take long to tell."""
+
+    def check() -> None:
+        try:
+            changed = check_data(core, directory)
+        except ElasticdlError as error:
+            changed = str(error)
+        if changed:
+            job.fail(changed)
+
+    threading.Thread(target=check, name="data check", daemon=True).start()

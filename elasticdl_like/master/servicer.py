@@ -1,88 +1,64 @@
-"""The gRPC face of a job: messages in, messages out, errors as status codes."""
+"""The gRPC face of a job: messages in, messages out, nothing said before the journal has it."""
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 import grpc
 
-from elasticdl_like.errors import ElasticdlError
+from elasticdl_like.master.call_gate import OpenCalls
 from elasticdl_like.master.job import Job
 from elasticdl_like.proto import convert, elasticdl_pb2_grpc
 from elasticdl_like.proto import elasticdl_pb2 as pb
-from elasticdl_like.proto.status_codes import status_code
 
-Request = TypeVar("Request")
-Reply = TypeVar("Reply")
-
-
-def _answers_errors(
-    method: Callable[[Any, Request, grpc.ServicerContext], Reply],
-) -> Callable[[Any, Request, grpc.ServicerContext], Reply]:
-    @functools.wraps(method)
-    def answering(self: Any, request: Request, context: grpc.ServicerContext) -> Reply:
-        try:
-            return method(self, request, context)
-        except ElasticdlError as error:
-            context.abort(status_code(error), str(error))
-
-    return answering
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
-    """Serves one job."""
+    """Serves one job on one event loop; errors of the job are raised."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, open_calls: OpenCalls) -> None:
         self._job = job
+        self._durable = GroupCommit(job.flush, open_calls)
 
-    @_answers_errors
-    def Register(
-        self, request: pb.RegisterRequest, context: grpc.ServicerContext
-    ) -> pb.RegisterReply:
-        worker_id = self._job.register(
+    async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterReply:
+        worker_id, start = self._job.register(
             request.incarnation,
             request.worker_id if request.HasField("worker_id") else None,
             request.description,
         )
+        await self._durable()
         return pb.RegisterReply(
             worker_id=worker_id,
             job_config_json=self._job.config.to_json(),
-            training_epoch=self._job.training_epoch,
+            start=convert.start_point_to_proto(start),
         )
 
-    @_answers_errors
-    def CommitAndLease(
-        self, request: pb.CommitAndLeaseRequest, context: grpc.ServicerContext
+    async def CommitAndLease(
+        self, request: pb.CommitAndLeaseRequest, context: Context
     ) -> pb.CommitAndLeaseReply:
-        result = self._job.commit_and_lease(
+        reply = self._job.commit_and_lease(
+            convert.lease_request_from_proto(request), request.SerializeToString()
+        )
+        await self._durable()
+        return convert.lease_reply_to_proto(reply)
+
+    async def Heartbeat(self, request: pb.HeartbeatRequest, context: Context) -> pb.HeartbeatReply:
+        self._job.heartbeat(
             request.caller.worker_id,
             request.caller.incarnation,
-            request.sequence,
-            convert.epoch_key_from_proto(request.epoch),
-            [convert.commit_from_proto(commit) for commit in request.commits],
-            request.max_leases,
-            request.loss if request.HasField("loss") else None,
+            request.answered_sequence,
+            list(request.held),
         )
-        return pb.CommitAndLeaseReply(
-            answer=convert.answer_to_proto(result.answer),
-            leases=[convert.lease_to_proto(lease) for lease in result.leases],
-            fenced_steps=result.fenced_steps,
-        )
-
-    @_answers_errors
-    def Heartbeat(
-        self, request: pb.HeartbeatRequest, context: grpc.ServicerContext
-    ) -> pb.HeartbeatReply:
-        self._job.heartbeat(request.caller.worker_id, request.caller.incarnation)
+        await self._durable()
         return pb.HeartbeatReply()
 
-    @_answers_errors
-    def ReportEvaluation(
-        self, request: pb.ReportEvaluationRequest, context: grpc.ServicerContext
+    async def ReportEvaluation(
+        self, request: pb.ReportEvaluationRequest, context: Context
     ) -> pb.ReportEvaluationReply:
         self._job.report_evaluation(
             request.caller.worker_id,
@@ -90,33 +66,94 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
             convert.epoch_key_from_proto(request.epoch),
             dict(request.metrics),
         )
+        await self._durable()
         return pb.ReportEvaluationReply()
 
-    @_answers_errors
-    def Publish(self, request: pb.PublishRequest, context: grpc.ServicerContext) -> pb.PublishReply:
-        self._job.publish(
+    async def Publish(self, request: pb.PublishRequest, context: Context) -> pb.PublishReply:
+        # Files are slow; other calls go on meanwhile.
+        await asyncio.to_thread(
+            self._job.publish,
             request.caller.worker_id,
             request.caller.incarnation,
             Path(request.written_path),
             Path(request.published_path),
         )
+        await self._durable()
         return pb.PublishReply()
 
-    @_answers_errors
-    def StopTraining(
-        self, request: pb.StopTrainingRequest, context: grpc.ServicerContext
+    async def PublishCheckpoint(
+        self, request: pb.PublishCheckpointRequest, context: Context
+    ) -> pb.PublishCheckpointReply:
+        published = await asyncio.to_thread(
+            self._job.publish_checkpoint,
+            request.caller.worker_id,
+            request.caller.incarnation,
+            Path(request.written_path),
+            request.step,
+            {name: (file.size_bytes, file.sha256) for name, file in request.files.items()},
+        )
+        await self._durable()
+        return pb.PublishCheckpointReply(published_path=str(published))
+
+    async def StopTraining(
+        self, request: pb.StopTrainingRequest, context: Context
     ) -> pb.StopTrainingReply:
         self._job.stop_training(
             request.caller.worker_id, request.caller.incarnation, request.reason
         )
+        await self._durable()
         return pb.StopTrainingReply()
 
-    @_answers_errors
-    def Leave(self, request: pb.LeaveRequest, context: grpc.ServicerContext) -> pb.LeaveReply:
+    async def Leave(self, request: pb.LeaveRequest, context: Context) -> pb.LeaveReply:
         self._job.leave(request.caller.worker_id, request.caller.incarnation, request.failure)
+        await self._durable()
         return pb.LeaveReply()
 
-    @_answers_errors
-    def Status(self, request: pb.StatusRequest, context: grpc.ServicerContext) -> pb.StatusReply:
+    async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:
         document = self._job.status().to_plain() | {"ledger": self._job.ledger()}
         return pb.StatusReply(status_json=json.dumps(document))
+
+
+class GroupCommit:
+    """Makes what happened durable, once for all calls that got as far in one turn of the loop.
+
+    Args:
+        flush: writes everything that happened so far.
+        open_calls: tells whether there is anyone to share with. If not, the write does not wait
+            for the turn to end, which takes longer than the write.
+    """
+
+    def __init__(self, flush: Callable[[], None], open_calls: OpenCalls) -> None:
+        self._flush = flush
+        self._open_calls = open_calls
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def __call__(self) -> None:
+        """Returns when all that happened before is durable; raises what `flush` raises.
+
+        It is written even if nobody waits any more, because the client is gone.
+        """
+        if self._open_calls.number <= 1:
+            self._flush()
+            return
+        loop = asyncio.get_running_loop()
+        written = loop.create_future()
+        if not self._waiting:
+            loop.call_soon(self._write)
+        self._waiting.append(written)
+        await written
+
+    def _write(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        failure = None
+        try:
+            self._flush()
+        except Exception as error:  # noqa: BLE001 - raised again in each call that waits
+            failure = error
+        for written in waiting:
+            if written.done():  # the call was cancelled
+                continue
+            if failure is None:
+                written.set_result(None)
+            else:
+                written.set_exception(failure)

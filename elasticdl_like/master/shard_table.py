@@ -5,8 +5,25 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from elasticdl_like.tasks import Shard
+
+
+class TaskRange(NamedTuple):
+    """The records `[start, end)` of a shard, and where they are in the data set.
+
+    Attributes:
+        shard_name: the shard.
+        start: the index of the first record in its shard.
+        end: the index after the last.
+        ordinal: how many records of the data set come before the first.
+    """
+
+    shard_name: str
+    start: int
+    end: int
+    ordinal: int
 
 
 class ShardTable:
@@ -20,21 +37,32 @@ class ShardTable:
     def __init__(self, shards: Sequence[Shard], records_per_task: int) -> None:
         self.shards = tuple(shards)
         self.records_per_task = records_per_task
-        self.num_records = sum(shard.count for shard in self.shards)
-        # The number of the first task of each shard, and after them the number of tasks.
+        # The number of the first task of each shard, and after them the number of tasks; the
+        # same of records.
         self._first_task = [
             0,
             *itertools.accumulate(-(-shard.count // records_per_task) for shard in self.shards),
         ]
+        self._first_ordinal = [0, *itertools.accumulate(shard.count for shard in self.shards)]
+
+    @property
+    def num_records(self) -> int:
+        """The number of records in the data set."""
+        return self._first_ordinal[-1]
 
     @property
     def num_tasks(self) -> int:
         """The number of tasks in one trip over the data set."""
         return self._first_task[-1]
 
-    def task_range(self, number: int) -> tuple[str, int, int]:
-        """Returns the shard name, the start and the end (exclusive) of a task."""
+    def task_range(self, number: int) -> TaskRange:
+        """Returns the records of a task."""
         shard_number = bisect.bisect_right(self._first_task, number) - 1
         shard = self.shards[shard_number]
-        start = shard.first + (number - self._first_task[shard_number]) * self.records_per_task
-        return shard.name, start, min(start + self.records_per_task, shard.end)
+        offset = (number - self._first_task[shard_number]) * self.records_per_task
+        return TaskRange(
+            shard.name,
+            shard.first + offset,
+            shard.first + min(offset + self.records_per_task, shard.count),
+            self._first_ordinal[shard_number] + offset,
+        )

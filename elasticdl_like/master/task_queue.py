@@ -3,46 +3,77 @@
 Events in, answers out. It has no thread, no clock and no I/O; whoever owns it calls one method at
 a time. Training epochs come one after the other and do not overlap. An evaluation is opened by
 the first request that names it.
+
+The ledger follows the model: `mark` notes what is committed at a step whose weights are being
+saved, and `adopt` goes back to such a mark when the weights do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from elasticdl_like.errors import InvalidRequestError
-from elasticdl_like.master.epoch import Epoch, LedgerEntry
+from elasticdl_like.master.epoch import Epoch
+from elasticdl_like.master.ledger import LedgerEntry
+from elasticdl_like.master.marks import Marks
+from elasticdl_like.master.plan import Mark, Plan
+from elasticdl_like.master.quarantine import SetAside
 from elasticdl_like.master.shard_table import ShardTable
-from elasticdl_like.tasks import Answer, Commit, EpochKey, Lease, TaskType
+from elasticdl_like.ordering import derive_key
+from elasticdl_like.tasks import Answer, Commit, EpochKey, Lease, LeaseRequest, Shard, TaskType
+
+# A reply has to stay small; a worker that wants more asks again.
+_MOST_LEASES_AT_ONCE = 1024
 
 
 class TaskQueue:
     """Leases out the tasks of a job and keeps its ledger.
 
     Args:
-        training: the training data.
-        validation: the validation data, or None when nothing is evaluated.
-        num_epochs: trips over the training data; at least 1.
-        shuffle_seed: decides the order of training, or None for the natural order.
+        tables: the shards of each data set, and of each state of it that an epoch began with.
+        plan: the epochs.
+        start: where a job begins that goes on from a checkpoint of another.
     """
 
     def __init__(
-        self,
-        training: ShardTable,
-        validation: ShardTable | None,
-        num_epochs: int,
-        shuffle_seed: int | None,
+        self, tables: Sequence[Sequence[Shard]], plan: Plan, start: Mark | None = None
     ) -> None:
-        self._training_table = training
-        self._validation_table = validation
-        self._num_epochs = num_epochs
-        self._shuffle_seed = shuffle_seed
+        self._tables = list(tables)
+        self._cut_tables: dict[tuple[int, int], ShardTable] = {}
+        self._table_numbers: dict[EpochKey, int] = {}
+        self._plan = plan
         self._next_token = 1
         self._stopped = False
         self._epochs: dict[EpochKey, Epoch] = {}
-        self._open: set[EpochKey] = set()
+        self._open_epochs: dict[EpochKey, Epoch] = {}
         self._training_epoch = 0
         self._last_step = 0
-        self._open_epoch(self._training_key(0), training, shuffle_seed)
+        self._reported: set[EpochKey] = set()
+        self._marks = Marks(start or Mark(step=0, epoch=0, position={}))
+        self._recalled: set[int] = set()
+        self._idle: set[int] = set()
+        self._go_to(self._marks.start)
+
+    @property
+    def plan(self) -> Plan:
+        """What the epochs that begin from now on are made of."""
+        return self._plan
+
+    @property
+    def num_records(self) -> int:
+        """The number of records in one epoch of training."""
+        return sum(shard.count for shard in self._tables[self._plan.training_table])
+
+    @property
+    def num_tables(self) -> int:
+        """How many tables of shards there are."""
+        return len(self._tables)
+
+    def shards(self, table: int) -> Sequence[Shard]:
+        """Returns the shards of a table."""
+        return self._tables[table]
 
     @property
     def training_epoch(self) -> int:
@@ -55,47 +86,98 @@ class TaskQueue:
         return self._last_step
 
     @property
+    def stopped(self) -> bool:
+        """Whether training was ended early."""
+        return self._stopped
+
+    @property
     def ended(self) -> bool:
         """Whether there is nothing more to train on."""
-        return self._stopped or self._training_epoch == self._num_epochs
+        return self._stopped or self._training_epoch >= self._plan.num_epochs
 
-    def request(
-        self, worker_id: int, key: EpochKey, max_leases: int
-    ) -> tuple[Answer, Sequence[Lease]]:
+    @property
+    def num_unusable(self) -> int:
+        """How many records were set aside because they could not be used."""
+        return sum(epoch.num_unusable for epoch in self._epochs.values())
+
+    @property
+    def last_unusable(self) -> SetAside:
+        """One of the records that were set aside because they could not be used, the last one.
+
+        Raises:
+            LookupError: there is none.
+        """
+        found = [each.last_unusable for each in self._epochs.values() if each.last_unusable]
+        return found[-1]
+
+    @property
+    def marks(self) -> Marks:
+        """The positions that the job can go back to."""
+        return self._marks
+
+    def request(self, request: LeaseRequest) -> tuple[Answer, list[Lease]]:
         """Answers a worker that asks for leases of one epoch.
 
-        Args:
-            worker_id: a registered worker.
-            key: the epoch that the worker is in.
-            max_leases: how many it takes at most; a worker that takes none is not told to wait.
+        A worker that takes none is not told to wait.
 
         Raises:
             InvalidRequestError: the worker is ahead of the job.
         """
+        key, worker_id = request.key, request.worker_id
+        self._recalled.discard(worker_id)
         if key.type is TaskType.TRAINING:
-            if self._stopped or key.epoch >= self._num_epochs:
-                return Answer.END, ()
+            if self._stopped or key.epoch >= self._plan.num_epochs:
+                return Answer.END, []
             if key.epoch > self._training_epoch:
                 raise InvalidRequestError(
                     f"worker {worker_id} asks for {key}, but epoch {self._training_epoch} "
                     "has not ended"
                 )
         elif key not in self._epochs:
-            if key.type is not TaskType.EVALUATION or self._validation_table is None:
-                return Answer.END, ()
-            self._open_epoch(key, self._validation_table, None)
-        if key not in self._open:
-            return Answer.EPOCH_ENDED, ()
-        leases = self._lease(self._epochs[key], worker_id, max_leases)
-        if leases or max_leases == 0:
+            if key.type is not TaskType.EVALUATION or self._plan.validation_table is None:
+                return Answer.END, []
+            self._open(key, self._plan.validation_table, self._plan.records_per_task, None)
+        epoch = self._epochs.get(key)
+        if epoch is None or epoch.ended:
+            return Answer.EPOCH_ENDED, []
+        max_leases = min(request.max_leases, _MOST_LEASES_AT_ONCE)
+        if self._must_share(epoch, worker_id):
+            max_leases = 0
+        leases: list[Lease] = []
+        while len(leases) < max_leases:
+            lease = epoch.lease(worker_id, request.sequence, self._next_token)
+            if lease is None:
+                break
+            self._next_token += 1
+            leases.append(lease)
+        # Looking for leases may have set the last records aside.
+        if self._end_if_over(epoch):
+            return Answer.EPOCH_ENDED, []
+        if leases or request.max_leases == 0:
+            self._idle.discard(worker_id)
             return Answer.LEASED, leases
-        return Answer.WAIT, ()
+        untouched = epoch.untouched
+        if key.type is TaskType.TRAINING and not untouched.get(worker_id):
+            self._idle.add(worker_id)
+            # Of several the first: the order of a mapping is not part of the state.
+            fullest = max(untouched, key=lambda each: (untouched[each], -each), default=worker_id)
+            if fullest != worker_id and untouched[fullest] > 1:
+                self._recalled.add(fullest)
+        return Answer.WAIT, []
+
+    def recalled(self, worker_id: int, key: EpochKey) -> int:
+        """Returns how many leases a worker should give back, because another has nothing to do."""
+        epoch = self._epochs.get(key)
+        if worker_id not in self._recalled or epoch is None:
+            return 0
+        return epoch.untouched.get(worker_id, 0) // 2
 
     def commit(self, worker_id: int, key: EpochKey, commit: Commit) -> bool:
         """Counts what a finished step used; returns False, and counts nothing, if it is fenced.
 
         Raises:
             InvalidRequestError: the commit does not fit its leases, or its epoch is not there.
+            LedgerError: the epoch has ended, and does not add up.
         """
         epoch = self._epochs.get(key)
         if epoch is None:
@@ -104,16 +186,9 @@ class TaskQueue:
             return False
         if key.type is TaskType.TRAINING:
             self._last_step = max(self._last_step, commit.step)
-        if epoch.ended and key in self._open:
-            self._open.remove(key)
-            if key.type is TaskType.TRAINING:
-                self._training_epoch += 1
-                if self._training_epoch < self._num_epochs:
-                    self._open_epoch(
-                        self._training_key(self._training_epoch),
-                        self._training_table,
-                        self._shuffle_seed,
-                    )
+        self._end_if_over(epoch)
+        if commit.mark:
+            self._marks.add(self._mark(commit.step))
         return True
 
     def take_back(self, worker_id: int, lost: bool) -> None:
@@ -123,40 +198,258 @@ class TaskQueue:
             worker_id: the worker.
             lost: whether it was lost, which is counted, or left by itself.
         """
-        for key in self._open:
-            self._epochs[key].take_back(worker_id, lost)
+        self._idle.discard(worker_id)
+        for epoch in self._open_epochs.values():
+            epoch.take_back(worker_id, lost)
+
+    def give_back(self, worker_id: int, tokens: Collection[int]) -> None:
+        """Takes back some leases of a worker."""
+        for epoch in self._open_epochs.values():
+            epoch.give_back(worker_id, tokens)
+
+    def unlisted(self, worker_id: int, sequence: int, held: Collection[int]) -> list[int]:
+        """Returns the leases that a worker should have, of all epochs, and does not."""
+        return [
+            token
+            for epoch in self._open_epochs.values()
+            for token in epoch.unlisted(worker_id, sequence, held)
+        ]
+
+    def split(self, token: int) -> None:
+        """Cuts off the later half of what is left of a lease, for somebody else."""
+        for epoch in self._open_epochs.values():
+            if token in epoch.tokens:
+                epoch.split(token, self._plan.records_per_task // 8 or 1)
+
+    def live_tokens(self, key: EpochKey) -> Collection[int]:
+        """Returns the tokens of an epoch's live leases, the oldest first."""
+        epoch = self._epochs.get(key)
+        return epoch.tokens if epoch is not None else ()
 
     def stop(self) -> None:
         """Ends training early: there are no more training leases for anybody."""
         self._stopped = True
 
+    def unstop(self) -> None:
+        """Takes `stop` back."""
+        self._stopped = False
+
+    def report(self, key: EpochKey) -> None:
+        """Notes that the result of an evaluation has been kept."""
+        self._reported.add(key)
+
+    def adopt(self, step: int) -> Mark:
+        """Goes back to a mark: what was committed after its step is undone and waits again.
+
+        Returns:
+            The mark.
+
+        Raises:
+            InvalidRequestError: there is no such mark with a published checkpoint.
+        """
+        for mark in reversed(self._marks.published):
+            if mark.step == step:
+                self._go_to(mark)
+                return mark
+        raise InvalidRequestError(f"there is no checkpoint of step {step} to go back to")
+
+    def add_tables(self, tables: Sequence[Sequence[Shard]]) -> None:
+        """Adds tables of shards, for a new plan; they are numbered on."""
+        self._tables.extend(tables)
+
+    def replan(self, plan: Plan, dropped_shards: Collection[str]) -> None:
+        """Changes what the epochs that begin from now on are made of.
+
+        Args:
+            plan: the new plan.
+            dropped_shards: names of the training data's shards that are not what they were. The
+                epoch that has begun does without what is left of them, and so does each that a
+                mark goes back to.
+        """
+        self._plan = plan
+        self._marks.drop_shards(dropped_shards)
+        epoch = self._epochs.get(_training_key(self._training_epoch))
+        if epoch is None:
+            self._open_training_epoch()
+        else:
+            epoch.drop_shards(dropped_shards)
+
     def ledger(self) -> list[LedgerEntry]:
         """Returns the account of every epoch begun so far, each before its evaluations."""
-        keys = sorted(
+        return [epoch.ledger() for epoch in self.epochs()]
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Yields every epoch begun so far, each before its evaluations."""
+        for key in sorted(
             self._epochs,
             key=lambda key: (key.epoch, key.type is not TaskType.TRAINING, key.step),
+        ):
+            yield self._epochs[key]
+
+    def training_ledger(self) -> LedgerEntry | None:
+        """Returns the account of the epoch being trained, or of the last one.
+
+        None when there is neither, because the job began after its last epoch.
+        """
+        keys = [key for key in self._epochs if key.type is TaskType.TRAINING]
+        last = max(keys, key=lambda key: key.epoch, default=None)
+        return None if last is None else self._epochs[last].ledger()
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns the whole state but for the tables, as JSON."""
+        return {
+            "plan": asdict(self._plan),
+            "next_token": self._next_token,
+            "stopped": self._stopped,
+            "training_epoch": self._training_epoch,
+            "last_step": self._last_step,
+            "reported": [_key_to_plain(key) for key in sorted(self._reported, key=str)],
+            "marks": self._marks.to_plain(),
+            "recalled": sorted(self._recalled),
+            "idle": sorted(self._idle),
+            "epochs": [
+                {
+                    "key": _key_to_plain(key),
+                    "table": self._table_numbers[key],
+                    "records_per_task": epoch.table.records_per_task,
+                    "order_key": epoch.order_key,
+                    "state": epoch.to_plain(),
+                }
+                for key, epoch in self._epochs.items()
+            ],
+        }
+
+    @classmethod
+    def from_plain(cls, tables: Sequence[Sequence[Shard]], plain: Mapping[str, Any]) -> TaskQueue:
+        """Returns the queue whose `to_plain` this is."""
+        marks = Marks.from_plain(plain["marks"])
+        queue = cls(tables, Plan(**plain["plan"]), marks.start)
+        queue._next_token = plain["next_token"]
+        queue._stopped = plain["stopped"]
+        queue._training_epoch = plain["training_epoch"]
+        queue._last_step = plain["last_step"]
+        queue._reported = {_key_from_plain(key) for key in plain["reported"]}
+        queue._marks = marks
+        queue._recalled = set(plain["recalled"])
+        queue._idle = set(plain["idle"])
+        queue._epochs, queue._open_epochs = {}, {}
+        for each in plain["epochs"]:
+            key = _key_from_plain(each["key"])
+            queue._open(key, each["table"], each["records_per_task"], each["order_key"])
+            queue._epochs[key].load_plain(each["state"])
+            if queue._epochs[key].ended:
+                del queue._open_epochs[key]
+        return queue
+
+    def _must_share(self, epoch: Epoch, worker_id: int) -> bool:
+        """Whether what is waiting is for somebody who has nothing to do."""
+        return (
+            epoch.key.type is TaskType.TRAINING
+            and not self._idle <= {worker_id}
+            and epoch.untouched.get(worker_id, 0) > 0
         )
-        return [self._epochs[key].ledger() for key in keys]
 
-    def training_ledger(self) -> LedgerEntry:
-        """Returns the account of the epoch being trained, or of the last one."""
-        epoch = min(self._training_epoch, self._num_epochs - 1)
-        return self._epochs[self._training_key(epoch)].ledger()
+    def _go_to(self, mark: Mark) -> None:
+        for key in list(self._epochs):
+            undone = (
+                key.epoch > mark.epoch
+                if key.type is TaskType.TRAINING
+                # Of an evaluation that is not finished, the worker that is gone had the rest.
+                else key.step > mark.step or key not in self._reported
+            )
+            if undone:
+                del self._epochs[key]
+                self._open_epochs.pop(key, None)
+        self._reported &= self._epochs.keys()
+        self._marks.undo_after(mark.step)
+        # What stopped training stays true where no step is undone; a callback would not say it
+        # again.
+        self._stopped = self._stopped and mark.step == self._last_step
+        self._training_epoch = mark.epoch
+        self._last_step = mark.step
+        self._recalled.clear()
+        self._idle.clear()
+        key = _training_key(mark.epoch)
+        if mark.position:
+            if key not in self._epochs:
+                self._open(key, mark.table, mark.records_per_task, mark.order_key)
+            self._reopen(key, mark.position)
+        elif self._is_as_planned(key):
+            self._reopen(key, _UNTOUCHED)
+        else:
+            self._open_training_epoch()
 
-    def _lease(self, epoch: Epoch, worker_id: int, max_leases: int) -> list[Lease]:
-        leases: list[Lease] = []
-        while len(leases) < max_leases:
-            lease = epoch.lease(worker_id, self._next_token)
-            if lease is None:
-                break
-            self._next_token += 1
-            leases.append(lease)
-        return leases
+    def _reopen(self, key: EpochKey, position: Mapping[str, Any]) -> None:
+        epoch = self._epochs[key]
+        epoch.restore(position)
+        self._open_epochs[key] = epoch
 
-    def _open_epoch(self, key: EpochKey, table: ShardTable, shuffle_seed: int | None) -> None:
-        self._epochs[key] = Epoch(key, table, shuffle_seed)
-        self._open.add(key)
+    def _is_as_planned(self, key: EpochKey) -> bool:
+        epoch, plan = self._epochs.get(key), self._plan
+        return (
+            epoch is not None
+            and self._table_numbers[key] == plan.training_table
+            and epoch.table.records_per_task == plan.records_per_task
+        )
 
-    @staticmethod
-    def _training_key(epoch: int) -> EpochKey:
-        return EpochKey(TaskType.TRAINING, epoch)
+    def _mark(self, step: int) -> Mark:
+        key = _training_key(self._training_epoch)
+        epoch = self._epochs.get(key)
+        if epoch is None:
+            return Mark(step, self._training_epoch, {})
+        return Mark(
+            step,
+            self._training_epoch,
+            epoch.position(),
+            self._table_numbers[key],
+            epoch.table.records_per_task,
+            epoch.order_key,
+        )
+
+    def _end_if_over(self, epoch: Epoch) -> bool:
+        if not epoch.ended or epoch.key not in self._open_epochs:
+            return False
+        epoch.check()
+        del self._open_epochs[epoch.key]
+        if epoch.key == _training_key(self._training_epoch):
+            self._training_epoch += 1
+            self._open_training_epoch()
+        return True
+
+    def _open_training_epoch(self) -> None:
+        plan = self._plan
+        if self._training_epoch < plan.num_epochs:
+            key = _training_key(self._training_epoch)
+            self._idle.clear()
+            order_key = None
+            if plan.shuffle_seed is not None:
+                order_key = derive_key(plan.shuffle_seed, key.epoch)
+            self._open(key, plan.training_table, plan.records_per_task, order_key)
+
+    def _open(
+        self, key: EpochKey, table_number: int, records_per_task: int, order_key: int | None
+    ) -> None:
+        cut = (table_number, records_per_task)
+        if cut not in self._cut_tables:
+            self._cut_tables[cut] = ShardTable(self._tables[table_number], records_per_task)
+        self._table_numbers[key] = table_number
+        self._epochs[key] = Epoch(key, self._cut_tables[cut], order_key)
+        self._open_epochs[key] = self._epochs[key]
+
+
+_UNTOUCHED: Mapping[str, Any] = Epoch(
+    EpochKey(TaskType.TRAINING, 0), ShardTable((), 1), None
+).position()
+
+
+def _training_key(epoch: int) -> EpochKey:
+    return EpochKey(TaskType.TRAINING, epoch)
+
+
+def _key_to_plain(key: EpochKey) -> list[Any]:
+    return [str(key.type), key.epoch, key.step]
+
+
+def _key_from_plain(plain: Sequence[Any]) -> EpochKey:
+    task_type, epoch, step = plain
+    return EpochKey(TaskType(task_type), epoch, step)

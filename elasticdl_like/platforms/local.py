@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from elasticdl_like.config import JobConfig
 from elasticdl_like.errors import ConfigError
@@ -18,29 +14,33 @@ from elasticdl_like.job_directory import JobState
 from elasticdl_like.master.job import Job
 from elasticdl_like.master.main import Master, MasterConfig, run_master
 from elasticdl_like.master.progress import JobStatus
+from elasticdl_like.platforms.restart_policy import RestartPolicy
+from elasticdl_like.platforms.worker_record import WorkerRecords
+from elasticdl_like.platforms.worker_supervisor import WorkerSupervisor
 
 _logger = logging.getLogger(__name__)
 
 _TICK_S = 0.1
 _EXIT_GRACE_S = 10.0
-_TERMINATE_GRACE_S = 2.0
-_LAST_LINES = 20
 
 
 def run_local_job(
     config: JobConfig,
     master_config: MasterConfig,
     num_workers: int,
-    worker_arguments: list[str],
+    worker_arguments: Sequence[str],
+    max_worker_restarts: int,
     on_progress: Callable[[JobStatus], None],
 ) -> Job:
-    """Runs a job to its end.
+    """Runs a job to its end; one that was cut off, interrupted or failed goes on.
 
     Args:
         config: the job.
         master_config: how the master runs.
         num_workers: 1; more are refused for now.
         worker_arguments: further arguments of `elasticdl worker`.
+        max_worker_restarts: how often a worker may crash before the job fails. A worker that is
+            killed from outside is replaced for ever.
         on_progress: called a few times a second, and once at the end.
 
     Returns:
@@ -56,77 +56,53 @@ def run_local_job(
             "this release; use --num_workers 1"
         )
     with run_master(config, master_config) as master:
-        log_path = master.directory.logs / "worker-0.log"
-        master.job.supervise(0)
-        with _worker_process(master.address, 0, worker_arguments, log_path) as process:
-            while master.job.state is JobState.RUNNING:
-                _watch(process, master, log_path)
+        job = master.job
+        with _supervised(master, worker_arguments, max_worker_restarts) as supervisor:
+            supervisor.begin(master_config.overwrite)
+            if master.goes_on:
+                _say_where_it_goes_on(job.status())
+            while job.state is JobState.RUNNING:
+                for _, reason in job.hung_workers():
+                    supervisor.kill(reason)
+                supervisor.watch()
                 master.tick()
-                on_progress(master.job.status())
+                on_progress(job.status())
                 time.sleep(_TICK_S)
-            if master.job.state is JobState.FINISHED:
-                _wait_for_exit(process)
-        on_progress(master.job.status())
-        return master.job
-
-
-def _watch(process: subprocess.Popen[bytes], master: Master, log_path: Path) -> None:
-    exit_code = process.poll()
-    # A worker that says goodbye does so before it exits: look again for what it said.
-    if exit_code is None or master.job.state is not JobState.RUNNING:
-        return
-    master.job.lose(0, _describe_end(exit_code, log_path))
-
-
-def _describe_end(exit_code: int, log_path: Path) -> str:
-    if exit_code < 0:
-        ended = f"was killed by {signal.Signals(-exit_code).name}"
-    else:
-        ended = f"ended with exit code {exit_code}"
-    lines = log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
-    shown = "".join(f"\n    {line}" for line in lines)
-    return f"worker 0 {ended}; the end of {log_path}:{shown or ' (empty)'}"
-
-
-def _wait_for_exit(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(_EXIT_GRACE_S)
-    except subprocess.TimeoutExpired:
-        _logger.warning("the worker has left the job but does not exit; it is ended")
+            if job.state is JobState.FINISHED:
+                supervisor.wait(_EXIT_GRACE_S)
+        on_progress(job.status())
+        return job
 
 
 @contextmanager
-def _worker_process(
-    address: str, worker_id: int, arguments: list[str], log_path: Path
-) -> Iterator[subprocess.Popen[bytes]]:
-    with log_path.open("ab") as log:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "elasticdl_like", "worker"),
-                *("--master_addr", address, "--worker_id", str(worker_id)),
-                *arguments,
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            # Ctrl-C is for the command, which then ends its workers in its own order.
-            start_new_session=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        )
+def _supervised(
+    master: Master, worker_arguments: Sequence[str], max_worker_restarts: int
+) -> Iterator[WorkerSupervisor]:
+    """Yields the supervisor of worker 0, whose process ends with the context."""
+
+    def make_command(worker_id: int, incarnation: str) -> Sequence[str]:
+        return [
+            *(sys.executable, "-m", "elasticdl_like", "worker"),
+            *("--job_dir", str(master.directory.path), "--worker_id", str(worker_id)),
+            *("--incarnation", incarnation, *worker_arguments),
+        ]
+
+    supervisor = WorkerSupervisor(
+        master.job,
+        0,
+        WorkerRecords(master.directory.workers),
+        master.directory.logs / "worker-0.log",
+        make_command,
+        RestartPolicy(max_worker_restarts),
+        time.monotonic,
+    )
     try:
-        yield process
+        yield supervisor
     finally:
-        _end(process)
+        supervisor.end()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    try:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(_TERMINATE_GRACE_S)
-    except subprocess.TimeoutExpired:
-        _logger.warning("the worker does not end by itself; it is killed")
-    finally:
-        # Also when a second Ctrl-C cuts the wait short.
-        process.kill()
-        process.wait()
+def _say_where_it_goes_on(status: JobStatus) -> None:
+    _logger.info(
+        "job %s goes on at epoch %d, step %s", status.job, status.epoch + 1, f"{status.step:,}"
+    )

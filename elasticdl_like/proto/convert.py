@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from google.protobuf.message import DecodeError
+
 from elasticdl_like.errors import InvalidRequestError
 from elasticdl_like.proto import elasticdl_pb2 as pb
-from elasticdl_like.tasks import Answer, Commit, EpochKey, Interval, Lease, Task, TaskType
+from elasticdl_like.tasks import (
+    Answer,
+    Commit,
+    EpochKey,
+    Interval,
+    Lease,
+    LeaseReply,
+    LeaseRequest,
+    StartPoint,
+    Task,
+    TaskType,
+)
 
 _TYPE_TO_PROTO = {
     TaskType.TRAINING: pb.TRAINING,
@@ -30,11 +43,6 @@ def task_type_from_proto(number: int) -> TaskType:
         raise InvalidRequestError(
             f"task type {number} is not known; use one version of elasticdl everywhere"
         ) from None
-
-
-def answer_to_proto(answer: Answer) -> pb.CommitAndLeaseReply.Answer:
-    """Returns the message's form of an answer."""
-    return _ANSWER_TO_PROTO[answer]
 
 
 def answer_from_proto(number: int) -> Answer:
@@ -87,8 +95,95 @@ def lease_from_proto(message: pb.Lease) -> Lease:
     )
 
 
-def commit_to_proto(commit: Commit) -> pb.Commit:
-    """Returns the message of a commit."""
+def lease_request_to_proto(request: LeaseRequest) -> pb.CommitAndLeaseRequest:
+    """Returns the message of a request for leases."""
+    return pb.CommitAndLeaseRequest(
+        caller=pb.Caller(worker_id=request.worker_id, incarnation=request.incarnation),
+        sequence=request.sequence,
+        epoch=epoch_key_to_proto(request.key),
+        commits=[_commit_to_proto(commit) for commit in request.commits],
+        max_leases=request.max_leases,
+        returned=request.returned,
+        loss=request.loss,
+    )
+
+
+def lease_request_from_proto(message: pb.CommitAndLeaseRequest) -> LeaseRequest:
+    """Returns the request of a message."""
+    caller = message.caller
+    return LeaseRequest(
+        caller.worker_id,
+        caller.incarnation,
+        message.sequence,
+        epoch_key_from_proto(message.epoch),
+        [_commit_from_proto(commit) for commit in message.commits],
+        message.max_leases,
+        list(message.returned),
+        message.loss if message.HasField("loss") else None,
+    )
+
+
+def lease_request_from_bytes(body: bytes) -> LeaseRequest:
+    """Returns the request of a message as it travels, or as a journal holds it.
+
+    Raises:
+        InvalidRequestError: the bytes are not such a message.
+    """
+    try:
+        return lease_request_from_proto(pb.CommitAndLeaseRequest.FromString(body))
+    except DecodeError as error:
+        raise InvalidRequestError(f"not a request for leases: {error}") from error
+
+
+def lease_reply_to_proto(reply: LeaseReply) -> pb.CommitAndLeaseReply:
+    """Returns the message of a reply to a request for leases."""
+    return pb.CommitAndLeaseReply(
+        answer=_ANSWER_TO_PROTO[reply.answer],
+        leases=[lease_to_proto(lease) for lease in reply.leases],
+        fenced_steps=reply.fenced_steps,
+        recalled=reply.recalled,
+    )
+
+
+def lease_reply_from_proto(message: pb.CommitAndLeaseReply) -> LeaseReply:
+    """Returns the reply of a message."""
+    return LeaseReply(
+        answer_from_proto(message.answer),
+        [lease_from_proto(lease) for lease in message.leases],
+        list(message.fenced_steps),
+        message.recalled,
+    )
+
+
+def lease_reply_from_bytes(body: bytes) -> LeaseReply:
+    """Returns the reply of a message as it travels."""
+    return lease_reply_from_proto(pb.CommitAndLeaseReply.FromString(body))
+
+
+def start_point_to_proto(start: StartPoint) -> pb.StartPoint:
+    """Returns the message of a worker's start."""
+    evaluated = start.evaluated
+    return pb.StartPoint(
+        epoch=start.epoch,
+        step=start.step,
+        checkpoint=start.checkpoint,
+        evaluated=None if evaluated is None else epoch_key_to_proto(evaluated),
+        metrics=start.metrics,
+    )
+
+
+def start_point_from_proto(message: pb.StartPoint) -> StartPoint:
+    """Returns the worker's start of a message."""
+    return StartPoint(
+        message.epoch,
+        message.step,
+        message.checkpoint,
+        epoch_key_from_proto(message.evaluated) if message.HasField("evaluated") else None,
+        dict(message.metrics),
+    )
+
+
+def _commit_to_proto(commit: Commit) -> pb.Commit:
     return pb.Commit(
         step=commit.step,
         intervals=[
@@ -99,15 +194,18 @@ def commit_to_proto(commit: Commit) -> pb.Commit:
             )
             for interval in commit.intervals
         ],
+        problem=commit.problem,
+        mark=commit.mark,
     )
 
 
-def commit_from_proto(message: pb.Commit) -> Commit:
-    """Returns the commit of a message."""
+def _commit_from_proto(message: pb.Commit) -> Commit:
     return Commit(
         message.step,
         [
             Interval(interval.token, interval.start_position, interval.end_position)
             for interval in message.intervals
         ],
+        message.problem,
+        message.mark,
     )

@@ -65,12 +65,16 @@ class Interval(_message.Message):
     def __init__(self, token: _Optional[int] = ..., start_position: _Optional[int] = ..., end_position: _Optional[int] = ...) -> None: ...
 
 class Commit(_message.Message):
-    __slots__ = ("step", "intervals")
+    __slots__ = ("step", "intervals", "problem", "mark")
     STEP_FIELD_NUMBER: _ClassVar[int]
     INTERVALS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    MARK_FIELD_NUMBER: _ClassVar[int]
     step: int
     intervals: _containers.RepeatedCompositeFieldContainer[Interval]
-    def __init__(self, step: _Optional[int] = ..., intervals: _Optional[_Iterable[_Union[Interval, _Mapping]]] = ...) -> None: ...
+    problem: str
+    mark: bool
+    def __init__(self, step: _Optional[int] = ..., intervals: _Optional[_Iterable[_Union[Interval, _Mapping]]] = ..., problem: _Optional[str] = ..., mark: bool = ...) -> None: ...
 
 class Caller(_message.Message):
     __slots__ = ("worker_id", "incarnation")
@@ -91,33 +95,56 @@ class RegisterRequest(_message.Message):
     def __init__(self, incarnation: _Optional[str] = ..., worker_id: _Optional[int] = ..., description: _Optional[str] = ...) -> None: ...
 
 class RegisterReply(_message.Message):
-    __slots__ = ("worker_id", "job_config_json", "training_epoch")
+    __slots__ = ("worker_id", "job_config_json", "start")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     JOB_CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
-    TRAINING_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
     worker_id: int
     job_config_json: str
-    training_epoch: int
-    def __init__(self, worker_id: _Optional[int] = ..., job_config_json: _Optional[str] = ..., training_epoch: _Optional[int] = ...) -> None: ...
+    start: StartPoint
+    def __init__(self, worker_id: _Optional[int] = ..., job_config_json: _Optional[str] = ..., start: _Optional[_Union[StartPoint, _Mapping]] = ...) -> None: ...
+
+class StartPoint(_message.Message):
+    __slots__ = ("epoch", "step", "checkpoint", "evaluated", "metrics")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    EVALUATED_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    step: int
+    checkpoint: str
+    evaluated: EpochKey
+    metrics: _containers.ScalarMap[str, float]
+    def __init__(self, epoch: _Optional[int] = ..., step: _Optional[int] = ..., checkpoint: _Optional[str] = ..., evaluated: _Optional[_Union[EpochKey, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class CommitAndLeaseRequest(_message.Message):
-    __slots__ = ("caller", "sequence", "epoch", "commits", "max_leases", "loss")
+    __slots__ = ("caller", "sequence", "epoch", "commits", "max_leases", "loss", "returned")
     CALLER_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     COMMITS_FIELD_NUMBER: _ClassVar[int]
     MAX_LEASES_FIELD_NUMBER: _ClassVar[int]
     LOSS_FIELD_NUMBER: _ClassVar[int]
+    RETURNED_FIELD_NUMBER: _ClassVar[int]
     caller: Caller
     sequence: int
     epoch: EpochKey
     commits: _containers.RepeatedCompositeFieldContainer[Commit]
     max_leases: int
     loss: float
-    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., sequence: _Optional[int] = ..., epoch: _Optional[_Union[EpochKey, _Mapping]] = ..., commits: _Optional[_Iterable[_Union[Commit, _Mapping]]] = ..., max_leases: _Optional[int] = ..., loss: _Optional[float] = ...) -> None: ...
+    returned: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., sequence: _Optional[int] = ..., epoch: _Optional[_Union[EpochKey, _Mapping]] = ..., commits: _Optional[_Iterable[_Union[Commit, _Mapping]]] = ..., max_leases: _Optional[int] = ..., loss: _Optional[float] = ..., returned: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class CommitAndLeaseReply(_message.Message):
-    __slots__ = ("answer", "leases", "fenced_steps")
+    __slots__ = ("answer", "leases", "fenced_steps", "recalled")
     class Answer(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         LEASED: _ClassVar[CommitAndLeaseReply.Answer]
@@ -131,16 +158,22 @@ class CommitAndLeaseReply(_message.Message):
     ANSWER_FIELD_NUMBER: _ClassVar[int]
     LEASES_FIELD_NUMBER: _ClassVar[int]
     FENCED_STEPS_FIELD_NUMBER: _ClassVar[int]
+    RECALLED_FIELD_NUMBER: _ClassVar[int]
     answer: CommitAndLeaseReply.Answer
     leases: _containers.RepeatedCompositeFieldContainer[Lease]
     fenced_steps: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, answer: _Optional[_Union[CommitAndLeaseReply.Answer, str]] = ..., leases: _Optional[_Iterable[_Union[Lease, _Mapping]]] = ..., fenced_steps: _Optional[_Iterable[int]] = ...) -> None: ...
+    recalled: int
+    def __init__(self, answer: _Optional[_Union[CommitAndLeaseReply.Answer, str]] = ..., leases: _Optional[_Iterable[_Union[Lease, _Mapping]]] = ..., fenced_steps: _Optional[_Iterable[int]] = ..., recalled: _Optional[int] = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
-    __slots__ = ("caller",)
+    __slots__ = ("caller", "answered_sequence", "held")
     CALLER_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     caller: Caller
-    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ...) -> None: ...
+    answered_sequence: int
+    held: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., answered_sequence: _Optional[int] = ..., held: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class HeartbeatReply(_message.Message):
     __slots__ = ()
@@ -180,6 +213,38 @@ class PublishRequest(_message.Message):
 class PublishReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class PublishCheckpointRequest(_message.Message):
+    __slots__ = ("caller", "written_path", "step", "files")
+    class File(_message.Message):
+        __slots__ = ("size_bytes", "sha256")
+        SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+        SHA256_FIELD_NUMBER: _ClassVar[int]
+        size_bytes: int
+        sha256: str
+        def __init__(self, size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
+    class FilesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: PublishCheckpointRequest.File
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[PublishCheckpointRequest.File, _Mapping]] = ...) -> None: ...
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_PATH_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    caller: Caller
+    written_path: str
+    step: int
+    files: _containers.MessageMap[str, PublishCheckpointRequest.File]
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., written_path: _Optional[str] = ..., step: _Optional[int] = ..., files: _Optional[_Mapping[str, PublishCheckpointRequest.File]] = ...) -> None: ...
+
+class PublishCheckpointReply(_message.Message):
+    __slots__ = ("published_path",)
+    PUBLISHED_PATH_FIELD_NUMBER: _ClassVar[int]
+    published_path: str
+    def __init__(self, published_path: _Optional[str] = ...) -> None: ...
 
 class StopTrainingRequest(_message.Message):
     __slots__ = ("caller", "reason")

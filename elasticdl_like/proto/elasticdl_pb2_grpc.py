@@ -59,6 +59,11 @@ class MasterStub(object):
                 request_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.PublishRequest.SerializeToString,
                 response_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.PublishReply.FromString,
                 _registered_method=True)
+        self.PublishCheckpoint = channel.unary_unary(
+                '/elasticdl.Master/PublishCheckpoint',
+                request_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.PublishCheckpointRequest.SerializeToString,
+                response_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.PublishCheckpointReply.FromString,
+                _registered_method=True)
         self.StopTraining = channel.unary_unary(
                 '/elasticdl.Master/StopTraining',
                 request_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.StopTrainingRequest.SerializeToString,
@@ -112,6 +117,13 @@ class MasterServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PublishCheckpoint(self, request, context):
+        """The same for a checkpoint, to which the master adds the ledger and the manifest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StopTraining(self, request, context):
         """There is nothing more to train on: a callback, or --max_step, says so.
         """
@@ -159,6 +171,11 @@ def add_MasterServicer_to_server(servicer, server):
                     servicer.Publish,
                     request_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.PublishRequest.FromString,
                     response_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.PublishReply.SerializeToString,
+            ),
+            'PublishCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishCheckpoint,
+                    request_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.PublishCheckpointRequest.FromString,
+                    response_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.PublishCheckpointReply.SerializeToString,
             ),
             'StopTraining': grpc.unary_unary_rpc_method_handler(
                     servicer.StopTraining,
@@ -311,6 +328,33 @@ class Master(object):
             '/elasticdl.Master/Publish',
             elasticdl__like_dot_proto_dot_elasticdl__pb2.PublishRequest.SerializeToString,
             elasticdl__like_dot_proto_dot_elasticdl__pb2.PublishReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/elasticdl.Master/PublishCheckpoint',
+            elasticdl__like_dot_proto_dot_elasticdl__pb2.PublishCheckpointRequest.SerializeToString,
+            elasticdl__like_dot_proto_dot_elasticdl__pb2.PublishCheckpointReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,45 @@ class Piece:
         return f"{self.end_position - self.start_position} of the {task}"
 
 
+def cut(pieces: Sequence[Piece], size: int) -> tuple[list[Piece], list[Piece]]:
+    """Returns the first `size` positions of some pieces, and the others."""
+    front: list[Piece] = []
+    back: list[Piece] = []
+    for piece in pieces:
+        middle = min(piece.start_position + size, piece.end_position)
+        size -= middle - piece.start_position
+        if middle > piece.start_position:
+            front.append(Piece(piece.lease, piece.start_position, middle))
+        if middle < piece.end_position:
+            back.append(Piece(piece.lease, middle, piece.end_position))
+    return front, back
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch, and what it uses up.
+
+    Attributes:
+        data: what `feed` or `feed_batch` made of the records, as tensors; None for a batch that
+            is no batch but uses records up, because `feed` made nothing of them, or because they
+            cannot be used.
+        pieces: the records that are used up once the batch is.
+        problem: why the records cannot be used, or "".
+        aligned: whether, once the batch is used, what was used is what was committed: no lease has
+            elements in this batch, or an earlier one, that a later batch commits.
+    """
+
+    data: Any
+    pieces: Sequence[Piece]
+    problem: str = ""
+    aligned: bool = True
+
+    @property
+    def intervals(self) -> list[Interval]:
+        """What to commit once the batch is used."""
+        return [piece.interval for piece in self.pieces]
+
+
 @dataclass(frozen=True)
 class Block:
     """Records for several batches of one size.
@@ -56,6 +95,16 @@ class Block:
         """Returns an array with an axis for the batches before that of the records."""
         batches = len(self.plans)
         return array.reshape((batches, len(array) // batches, *array.shape[1:]))
+
+    def parts(self) -> Iterator[Block]:
+        """Yields a block for each batch, or, of one batch, for each half; none for one record."""
+        records = batch_size(self.records)
+        plans = self.plans if len(self.plans) > 1 else cut(self.plans[0], records // 2)
+        start = 0
+        for plan in plans if records > 1 else []:
+            end = start + sum(piece.interval.size for piece in plan)
+            yield Block(slice_batch(self.records, start, end), [plan])
+            start = end
 
 
 class HeldRecords:

@@ -94,9 +94,10 @@ def _array(values: Any, spec: tf.TensorSpec) -> Any:
         # NumPy would look into each value for a nested sequence, or strip trailing zero bytes.
         array = np.empty(len(values), dtype=object)
         array[:] = values
-        for value in array[:1]:
-            if not isinstance(value, bytes | str):
-                raise TypeError(f"expected bytes, found {type(value).__name__}")
+        # All of them: what TensorFlow cannot take would be lost together with its whole block.
+        for found in set(map(type, values)):
+            if not issubclass(found, bytes | str):
+                raise TypeError(f"expected bytes, found {found.__name__}")
     if not spec.shape.is_compatible_with(array.shape[1:]):
         raise ValueError(f"values of shape {array.shape[1:]} instead of {spec.shape}")
     return array

@@ -1,10 +1,9 @@
-"""From leases to batches: reading, `tf.data`, and which records each batch is made of."""
+"""From leases to batches: reading, and `feed_batch` under `tf.data`."""
 
 from __future__ import annotations
 
 import queue
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,47 +12,46 @@ import tensorflow as tf
 from elasticdl_like.data_readers.reading import (
     DataReader,
     batch_size,
-    join_batches,
     read_lease,
 )
-from elasticdl_like.errors import ModelDefinitionError
-from elasticdl_like.tasks import Interval, Lease, TaskType
-from elasticdl_like.worker.blocks import Block, HeldRecords, Piece
+from elasticdl_like.errors import DataError, ModelDefinitionError
+from elasticdl_like.tasks import Lease, TaskType
+from elasticdl_like.worker.blocks import Batch, Block, HeldRecords, Piece, cut
 from elasticdl_like.worker.columns import record_spec, to_arrays
+from elasticdl_like.worker.feed_pipeline import FeedPipeline
 from elasticdl_like.worker.task_stream import Signal, TaskStream
 from elasticdl_like.worker.user_code import explained
 
-
-@dataclass(frozen=True)
-class Batch:
-    """One batch, and what it uses up.
-
-    Attributes:
-        data: what `feed` or `feed_batch` made of the records, as tensors; None for a batch that
-            is no batch but uses records up, because `feed` made nothing of them.
-        pieces: the records that are used up once the batch is.
-    """
-
-    data: Any
-    pieces: Sequence[Piece]
-
-    @property
-    def intervals(self) -> list[Interval]:
-        """What to commit once the batch is used."""
-        return [piece.interval for piece in self.pieces]
+# In TensorFlow's message, when it was the function given to `Dataset.map` that failed.
+_FROM_FEED_BATCH = "passed to ParallelMap"
+# Errors of running feed_batch that say nothing about the records that it was given.
+_NOT_OF_RECORDS = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+    tf.errors.ResourceExhaustedError,
+    tf.errors.UnavailableError,
+    tf.errors.UnimplementedError,
+)
 
 
 class BatchPipeline(Protocol):
     """Makes batches of what a stream leases."""
 
+    @property
+    def element_spec(self) -> Any:
+        """The `tf.TensorSpec` of the data of a batch, or tuples and dicts of them."""
+
     def batches(self, stream: TaskStream) -> Iterator[Batch]:
         """Yields every batch of one epoch.
 
         The last batch before the master has nothing to lease is as small as it has to be: what is
-        held back would keep the epoch from ending.
+        held back would keep the epoch from ending. Records that cannot be read, or that
+        `feed_batch` cannot parse, come as batches without data that say what the problem is.
 
         Raises:
-            DataError: the records cannot be read.
             ModelDefinitionError: `feed` or `feed_batch` failed.
             PermanentError: the master has no more leases for this worker, for whatever reason.
         """
@@ -88,12 +86,27 @@ def make_pipeline(
     raise ModelDefinitionError("the model definition file has neither feed_batch nor feed")
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """A batch on its way through TensorFlow: a row of a block, and its pieces."""
+
+    block: Any
+    row: int
+    pieces: Sequence[Piece]
+
+    @property
+    def arrays(self) -> Any:
+        return tf.nest.map_structure(lambda array: array[self.row], self.block)
+
+
 class FeedBatchPipeline:
     """Batches of exactly the minibatch size, across tasks, one `feed_batch` call for each.
 
     The `tf.data` iterator lives as long as the pipeline, because making one takes as long as
     several steps of a small model. Beside the tensors, that flow through TensorFlow, a plan for
     each batch goes through a queue: the pieces that the batch is made of. The order is the same.
+
+    A batch on which `feed_batch` fails is halved until the records to blame are alone.
     """
 
     def __init__(
@@ -108,13 +121,29 @@ class FeedBatchPipeline:
         self._spec = record_spec(reader)
         self._minibatch_size = minibatch_size
         self._streams: queue.SimpleQueue[TaskStream | None] = queue.SimpleQueue()
-        self._plans: queue.SimpleQueue[list[Piece] | Signal | Exception] = queue.SimpleQueue()
+        self._plans: queue.SimpleQueue[_Plan | Batch | Signal | Exception] = queue.SimpleQueue()
         self._stream: TaskStream | None = None
         metadata = getattr(reader, "metadata", None)
+
+        def feed_records(records: Any) -> Any:
+            return feed_batch(records, str(mode), metadata)
+
+        # Traced when it is first needed.
+        self._feed_records = tf.function(
+            feed_records,
+            input_signature=[
+                tf.nest.map_structure(
+                    lambda spec: tf.TensorSpec([None, *spec.shape], spec.dtype), self._spec
+                )
+            ],
+        )
         blocks = tf.data.Dataset.from_generator(
             self._blocks,
-            output_signature=tf.nest.map_structure(
-                lambda spec: tf.TensorSpec([None, None, *spec.shape], spec.dtype), self._spec
+            # A tuple of one: `Dataset.map` unpacks the outermost tuple, and the records may be one.
+            output_signature=(
+                tf.nest.map_structure(
+                    lambda spec: tf.TensorSpec([None, None, *spec.shape], spec.dtype), self._spec
+                ),
             ),
         )
         options = tf.data.Options()
@@ -125,12 +154,7 @@ class FeedBatchPipeline:
             self._dataset = (
                 blocks.unbatch()
                 .map(
-                    lambda *records: feed_batch(
-                        # `Dataset.map` unpacks a tuple.
-                        records if isinstance(self._spec, tuple) else records[0],
-                        str(mode),
-                        metadata,
-                    ),
+                    feed_records,
                     num_parallel_calls=tf.data.AUTOTUNE,
                     deterministic=True,
                 )
@@ -138,6 +162,10 @@ class FeedBatchPipeline:
                 .with_options(options)
             )
         self._iterator: Iterator[Any] | None = None
+
+    @property
+    def element_spec(self) -> Any:
+        return self._dataset.element_spec
 
     def batches(self, stream: TaskStream) -> Iterator[Batch]:
         self._stream = stream
@@ -150,9 +178,10 @@ class FeedBatchPipeline:
                 raise plan
             if isinstance(plan, Signal):
                 return
-            with explained("feed_batch", plan):
-                data = next(self._iterator)
-            yield Batch(data, plan)
+            if isinstance(plan, Batch):
+                yield plan
+            else:
+                yield from self._planned(plan, self._iterator)
 
     def close(self) -> None:
         if self._stream is not None:
@@ -161,159 +190,100 @@ class FeedBatchPipeline:
         # TensorFlow ends the iterator's threads now; when the interpreter ends it could hang.
         self._iterator = None
 
+    def _planned(self, plan: _Plan, iterator: Iterator[Any]) -> Iterator[Batch]:
+        try:
+            with explained("feed_batch", plan.pieces):
+                data = next(iterator)
+        except ModelDefinitionError as error:
+            # After an error of `feed_batch` the iterator goes on with the next batch. After any
+            # other nobody knows: rather no batch than one that is taken for another.
+            if _FROM_FEED_BATCH not in str(error.__cause__):
+                raise
+            _check_is_of_records(error)
+            yield from self._halved(plan.arrays, plan.pieces, str(error))
+        else:
+            yield Batch(data, plan.pieces)
+
+    def _halved(self, arrays: Any, pieces: Sequence[Piece], problem: str) -> Iterator[Batch]:
+        """Yields what can be used of records, and what cannot; all together they cannot."""
+        size = sum(piece.interval.size for piece in pieces)
+        if size == 1:
+            yield Batch(None, pieces, problem)
+            return
+        middle = size // 2
+        for start, end, half in zip((0, middle), (middle, size), cut(pieces, middle), strict=True):
+            part = tf.nest.map_structure(lambda array: array[start:end], arrays)  # noqa: B023
+            try:
+                with explained("feed_batch", half):
+                    data = self._feed_records(tf.nest.map_structure(_to_tensor, part, self._spec))
+            except ModelDefinitionError as error:
+                _check_is_of_records(error)
+                yield from self._halved(part, half, str(error))
+            else:
+                yield Batch(data, half)
+
     def _blocks(self) -> Iterator[Any]:
         """Yields arrays of shape (batches, records in each, …), each after its plans."""
         while (stream := self._streams.get()) is not None:
             try:
-                for block in self._record_blocks(stream):
-                    arrays = to_arrays(block.records, self._spec, self._reader_name)
-                    shaped = tf.nest.map_structure(block.reshape, arrays)
+                for arrays, plans in self._arrays(stream):
                     # Whoever gets a plan waits for its batch: from here on nothing may fail.
-                    for plan in block.plans:
-                        self._plans.put(plan)
-                    yield shaped
+                    for row, pieces in enumerate(plans):
+                        self._plans.put(_Plan(arrays, row, pieces))
+                    yield (arrays,)
             except Exception as error:  # noqa: BLE001 - raised again in the consumer's thread
                 self._plans.put(error)
                 return
             self._plans.put(Signal.END)
 
-    def _record_blocks(self, stream: TaskStream) -> Iterator[Block]:
+    def _arrays(self, stream: TaskStream) -> Iterator[tuple[Any, Sequence[list[Piece]]]]:
         held = HeldRecords(self._minibatch_size)
         while (event := stream.next()) is not Signal.END:
             if isinstance(event, Lease):
-                position = event.start_position
-                for records in read_lease(self._reader, event):
-                    size = batch_size(records)
-                    held.add(records, Piece(event, position, position + size))
-                    position += size
-                    if held.is_enough():
-                        yield from held.full_batches()
+                yield from self._read(event, held)
             if event is Signal.FLUSH or stream.would_wait:
-                yield from held.full_batches()
+                yield from self._converted(held.full_batches())
             if event is Signal.FLUSH:
-                yield from held.rest()
-        yield from held.full_batches()
-        yield from held.rest()
+                yield from self._converted(held.rest())
+        yield from self._converted(held.full_batches())
+        yield from self._converted(held.rest())
 
-
-class FeedPipeline:
-    """Batches of what `feed` makes of each lease on its own.
-
-    `feed` may shuffle, filter or repeat: nothing leaks into another lease. Each element carries
-    the number of its lease through `batch`. A lease is used up by the batch that holds its last
-    element, which is known once the batch after it is there. The pipeline stops, and starts
-    again, each time that the master has nothing to lease, so that no partial batch is held back.
-    """
-
-    def __init__(
-        self,
-        reader: DataReader,
-        mode: TaskType,
-        minibatch_size: int,
-        feed: Callable[..., Any],
-    ) -> None:
-        self._reader = reader
-        self._reader_name = type(reader).__name__
-        self._spec = record_spec(reader)
-        self._stream: TaskStream | None = None
-        self._elements: Iterator[Any] = iter(())
-        self._leases: list[Lease] = []
-        self._error: Exception | None = None
-        self._lock = threading.Lock()
-        metadata = getattr(reader, "metadata", None)
-
-        def feed_lease(number: tf.Tensor, records: Any) -> tf.data.Dataset:
-            fed = feed(tf.data.Dataset.from_tensor_slices(records), str(mode), metadata)
-            if not isinstance(fed, tf.data.Dataset):
-                raise TypeError(f"it returned {type(fed).__name__}, not a tf.data.Dataset")
-            return tf.data.Dataset.zip((tf.data.Dataset.from_tensors(number).repeat(), fed))
-
-        leases = tf.data.Dataset.from_generator(
-            self._read_leases,
-            output_signature=(
-                tf.TensorSpec([], tf.int64),
-                tf.nest.map_structure(
-                    lambda spec: tf.TensorSpec([None, *spec.shape], spec.dtype), self._spec
-                ),
-            ),
-        )
-        with explained(f"feed(dataset, {str(mode)!r}, metadata)"):
-            self._dataset = (
-                # Unlike flat_map this works on the next lease meanwhile. The order is that of
-                # flat_map all the same, because a block is longer than any lease.
-                leases.interleave(
-                    feed_lease,
-                    cycle_length=2,
-                    block_length=1 << 32,
-                    num_parallel_calls=2,
-                    deterministic=True,
-                )
-                .batch(minibatch_size)
-                .prefetch(tf.data.AUTOTUNE)
-            )
-
-    def batches(self, stream: TaskStream) -> Iterator[Batch]:
-        self._stream = stream
-        while stream.wait():
-            yield from self._segment()
-
-    def close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-        self._elements = iter(())  # as in FeedBatchPipeline
-
-    def _segment(self) -> Iterator[Batch]:
-        """Yields the batches up to the next flush."""
-        with self._lock:
-            self._leases = []
-        used_up = 0
-        held: Any = None
-        for numbers, data in self._explained_elements():
-            # Every lease before the one that the next batch begins with has no more elements.
-            first = int(numbers[0])
-            if held is not None or first > used_up:
-                yield Batch(held, self._pieces(used_up, first))
-                used_up = first
-            held = data
-        if self._error is not None:
-            raise self._error
-        rest = self._pieces(used_up, len(self._leases))
-        if held is not None or rest:
-            yield Batch(held, rest)
-
-    def _explained_elements(self) -> Iterator[tuple[tf.Tensor, Any]]:
-        self._elements = iter(self._dataset)
-        while True:
-            try:
-                with explained("feed"):
-                    element = next(self._elements, None)
-            except ModelDefinitionError:
-                if self._error is not None:
-                    raise self._error from None
-                raise
-            if element is None:
-                return
-            yield element
-
-    def _pieces(self, start: int, end: int) -> list[Piece]:
-        with self._lock:
-            return [
-                Piece(lease, lease.start_position, lease.end_position)
-                for lease in self._leases[start:end]
-            ]
-
-    def _read_leases(self) -> Iterator[tuple[int, Any]]:
-        stream = self._stream
-        if stream is None:
-            return
+    def _read(self, lease: Lease, held: HeldRecords) -> Iterator[tuple[Any, Sequence[list[Piece]]]]:
+        position = lease.start_position
         try:
-            while isinstance(event := stream.next(), Lease):
-                records = join_batches(list(read_lease(self._reader, event)))
-                arrays = to_arrays(records, self._spec, self._reader_name)
-                with self._lock:
-                    number = len(self._leases)
-                    self._leases.append(event)
-                yield number, arrays
-        except Exception as error:
-            self._error = error
-            raise
+            # All of it, before any is used: a read that comes short at its end may have left out
+            # a record in the middle, and then every one after that is another than its position.
+            batches = list(read_lease(self._reader, lease))
+        except DataError as error:
+            piece = Piece(lease, position, lease.end_position)
+            self._plans.put(Batch(None, [piece], problem=str(error)))
+            return
+        for records in batches:
+            size = batch_size(records)
+            held.add(records, Piece(lease, position, position + size))
+            position += size
+            if held.is_enough():
+                yield from self._converted(held.full_batches())
+
+    def _converted(self, blocks: Iterable[Block]) -> Iterator[tuple[Any, Sequence[list[Piece]]]]:
+        for block in blocks:
+            try:
+                arrays = to_arrays(block.records, self._spec, self._reader_name)
+            except DataError as error:
+                parts = list(block.parts())
+                if not parts:
+                    self._plans.put(Batch(None, block.plans[0], problem=str(error)))
+                yield from self._converted(parts)
+                continue
+            yield tf.nest.map_structure(block.reshape, arrays), block.plans
+
+
+def _to_tensor(array: Any, spec: tf.TensorSpec) -> tf.Tensor:
+    return tf.convert_to_tensor(array, spec.dtype)
+
+
+def _check_is_of_records(error: ModelDefinitionError) -> None:
+    """Raises an error of `feed_batch` again if no records can be the cause of it."""
+    cause = error.__cause__
+    if not isinstance(cause, tf.errors.OpError) or isinstance(cause, _NOT_OF_RECORDS):
+        raise error

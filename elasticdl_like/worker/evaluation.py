@@ -58,6 +58,8 @@ class Evaluator:
     def evaluate(self, key: EpochKey) -> dict[str, float]:
         """Evaluates the model as it is now, and reports the result to the master.
 
+        Records that cannot be used are reported as such, and are no part of the result.
+
         Args:
             key: names the evaluation.
 
@@ -73,6 +75,9 @@ class Evaluator:
         total_weight = 0.0
         with TaskStream(self._client, key) as stream:
             for batch in self._pipeline.batches(stream):
+                if batch.problem:
+                    stream.fail(key.step, batch.intervals, batch.problem)
+                    continue
                 if batch.data is not None:
                     features, labels, weights = split_batch(batch.data)
                     with explained("the evaluation"):

@@ -5,12 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from dataclasses import dataclass
 
 from elasticdl_like.config import JobConfig, ModelConfig
-from elasticdl_like.errors import ConfigError, ElasticdlError, MasterLostError
-from elasticdl_like.tasks import TaskType
+from elasticdl_like.errors import (
+    ConfigError,
+    ElasticdlError,
+    MasterLostError,
+    UnknownWorkerError,
+)
+from elasticdl_like.tasks import StartPoint, TaskType
 from elasticdl_like.worker.master_client import Heartbeat, MasterClient
+from elasticdl_like.worker.master_locator import MasterLocator
 
 _logger = logging.getLogger(__name__)
 
@@ -22,14 +29,16 @@ class WorkerConfig:
     """How a worker runs.
 
     Attributes:
-        master_addr: the master, as `host:port`.
+        locator: tells where the master is.
         worker_id: the number that its platform gave it, or None for any.
+        incarnation: the name that its platform gave this process, or None for any.
         master_timeout_s: how long the master may be silent.
     """
 
-    master_addr: str
+    locator: MasterLocator
     worker_id: int | None = None
-    master_timeout_s: float = 60.0
+    incarnation: str | None = None
+    master_timeout_s: float = 600.0
 
 
 def run_worker(config: WorkerConfig) -> None:
@@ -38,14 +47,28 @@ def run_worker(config: WorkerConfig) -> None:
     Raises:
         ElasticdlError: the job cannot go on here; the master has been told why, if it could be.
     """
-    client = MasterClient(config.master_addr, config.master_timeout_s)
+    incarnation = config.incarnation
+    while True:
+        try:
+            _take_part(config, incarnation)
+            return
+        except UnknownWorkerError as error:
+            # What was trained since the last checkpoint has gone to others, or waits for them.
+            _logger.warning("%s; starting over", error)
+        incarnation = None
+        if "keras" in sys.modules:
+            sys.modules["keras"].utils.clear_session()
+
+
+def _take_part(config: WorkerConfig, incarnation: str | None) -> None:
+    client = MasterClient(config.locator, config.master_timeout_s, incarnation)
     try:
-        job, epoch = client.register(config.worker_id, f"{socket.gethostname()} pid {os.getpid()}")
+        job, start = client.register(config.worker_id, f"{socket.gethostname()} pid {os.getpid()}")
         logging.getLogger().setLevel(job.log_level)
         try:
             with Heartbeat(client, _HEARTBEAT_INTERVAL_S):
-                _train(client, job, epoch)
-        except MasterLostError:
+                _train(client, job, start)
+        except (MasterLostError, UnknownWorkerError):
             raise
         except ElasticdlError as error:
             _leave(client, str(error))
@@ -62,7 +85,7 @@ def _leave(client: MasterClient, failure: str) -> None:
         _logger.warning("the master could not be told: %s", error)
 
 
-def _train(client: MasterClient, job: JobConfig, first_epoch: int) -> None:
+def _train(client: MasterClient, job: JobConfig, start: StartPoint) -> None:
     if job.model is None or job.data_only:
         raise ConfigError(
             "this job trains no model, it hands out data to workers of your own "
@@ -99,7 +122,7 @@ def _train(client: MasterClient, job: JobConfig, first_epoch: int) -> None:
                 spec.loss,
                 spec.eval_metrics,
             )
-        Trainer(client, job, spec, training, evaluator).run(first_epoch)
+        Trainer(client, job, spec, training, evaluator).run(start)
     finally:
         for each in pipelines:
             each.close()

@@ -1,85 +1,65 @@
-"""A worker's calls to its master: deadlines, retries, typed errors."""
+"""What a worker can say to its master."""
 
 from __future__ import annotations
 
 import logging
-import random
 import threading
-import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
-
-import grpc
+from typing import Any
 
 from elasticdl_like.config import JobConfig
-from elasticdl_like.errors import (
-    MasterLostError,
-    MasterUnavailableError,
-    PermanentError,
-    RetryableError,
-)
-from elasticdl_like.proto import convert, elasticdl_pb2_grpc
+from elasticdl_like.errors import PermanentError
+from elasticdl_like.proto import convert
 from elasticdl_like.proto import elasticdl_pb2 as pb
-from elasticdl_like.proto.status_codes import error_from_status
-from elasticdl_like.tasks import Answer, Commit, EpochKey, Lease
+from elasticdl_like.tasks import Commit, EpochKey, LeaseReply, LeaseRequest, StartPoint
+from elasticdl_like.worker.connection import MasterConnection
+from elasticdl_like.worker.held_leases import HeldLeases
+from elasticdl_like.worker.master_locator import MasterLocator
 
 _logger = logging.getLogger(__name__)
 
-_CALL_TIMEOUT_S = 10.0
-_FIRST_BACKOFF_S = 0.1
-_LONGEST_BACKOFF_S = 3.0
-
-Reply = TypeVar("Reply")
-
-
-@dataclass(frozen=True)
-class LeaseReply:
-    """The master's answer to `commit_and_lease`.
-
-    Attributes:
-        answer: what became of the request for leases.
-        leases: the leases, in the order they are to be read.
-        fenced_steps: the steps whose commit was refused.
-    """
-
-    answer: Answer
-    leases: Sequence[Lease]
-    fenced_steps: Sequence[int]
+_CALL_TIMEOUT_S = 5.0
+# A heartbeat that got lost has to be repeated before the worker is taken for lost.
+_HEARTBEAT_TIMEOUT_S = 3.0
+# The master has files to write through to the disk before it answers.
+_PUBLISH_TIMEOUT_S = 60.0
 
 
 class MasterClient:
-    """One worker's connection to its master; any thread may use it.
+    """One worker's conversation with its master; any thread may take part.
 
     Every call is tried again, with growing pauses, until the master answers or was silent for
-    `master_timeout_s`. That is safe, because the master acts on a repeated request only once.
+    `master_timeout_s`. That is safe, because the master acts on a repeated request only once. A
+    master that was started again elsewhere is found through the locator.
 
     Args:
-        address: the master, as `host:port`.
+        locator: tells where the master is.
         master_timeout_s: how long the master may be silent.
+        incarnation: names this life of the worker, and no other; None for a name made up here.
     """
 
-    def __init__(self, address: str, master_timeout_s: float) -> None:
-        self.address = address
-        self._master_timeout_s = master_timeout_s
-        self._incarnation = uuid.uuid4().hex
-        self._channel = grpc.insecure_channel(address)
-        self._stub = elasticdl_pb2_grpc.MasterStub(self._channel)  # type: ignore[no-untyped-call]
-        self._caller = pb.Caller(incarnation=self._incarnation)
-        self._closed = threading.Event()
-        self._jitter = random.Random()
+    def __init__(
+        self, locator: MasterLocator, master_timeout_s: float, incarnation: str | None = None
+    ) -> None:
+        self.incarnation = incarnation or uuid.uuid4().hex
+        self._connection = MasterConnection(locator, master_timeout_s)
+        self._caller = pb.Caller(incarnation=self.incarnation)
         # One request that changes leases is in flight at a time; the lock also guards its number.
         self._sequence_lock = threading.Lock()
         self._sequence = 0
+        # What a heartbeat tells is of one moment.
+        self._held_lock = threading.Lock()
+        self._held = HeldLeases()
+        self._answered_sequence = 0
 
     @property
     def worker_id(self) -> int:
         """The number that the master gave this worker; 0 before it registered."""
         return self._caller.worker_id
 
-    def register(self, worker_id: int | None, description: str) -> tuple[JobConfig, int]:
+    def register(self, worker_id: int | None, description: str) -> tuple[JobConfig, StartPoint]:
         """Takes part in the job.
 
         Args:
@@ -87,23 +67,30 @@ class MasterClient:
             description: host and process id, for people.
 
         Returns:
-            The job's configuration, and the training epoch that it is in.
+            The job's configuration, and where the worker begins.
 
         Raises:
             MasterLostError: the master could not be reached.
             InvalidRequestError: the number is taken.
+            JobFailedError: the job is over.
         """
         reply = self._call(
-            self._stub.Register,
+            "Register",
             pb.RegisterRequest(
-                incarnation=self._incarnation, worker_id=worker_id, description=description
+                incarnation=self.incarnation, worker_id=worker_id, description=description
             ),
         )
         self._caller.worker_id = reply.worker_id
-        return JobConfig.from_json(reply.job_config_json), reply.training_epoch
+        start = convert.start_point_from_proto(reply.start)
+        return JobConfig.from_json(reply.job_config_json), start
 
     def commit_and_lease(
-        self, key: EpochKey, commits: Sequence[Commit], max_leases: int, loss: float | None
+        self,
+        key: EpochKey,
+        commits: Sequence[Commit],
+        max_leases: int,
+        returned: Sequence[int] = (),
+        loss: float | None = None,
     ) -> LeaseReply:
         """Reports what finished steps used, and asks for more.
 
@@ -111,6 +98,7 @@ class MasterClient:
             key: the epoch that commits and leases belong to.
             commits: what finished steps used, in the order of the steps.
             max_leases: how many leases to take at most; 0 for none.
+            returned: tokens of leases of which nothing was read, and nothing will be.
             loss: the mean loss since the last report, or None.
 
         Raises:
@@ -120,31 +108,53 @@ class MasterClient:
         """
         with self._sequence_lock:
             self._sequence += 1
-            reply = self._call(
-                self._stub.CommitAndLease,
-                pb.CommitAndLeaseRequest(
-                    caller=self._caller,
-                    sequence=self._sequence,
-                    epoch=convert.epoch_key_to_proto(key),
-                    commits=[convert.commit_to_proto(commit) for commit in commits],
-                    max_leases=max_leases,
-                    loss=loss,
-                ),
+            request = LeaseRequest(
+                self.worker_id,
+                self.incarnation,
+                self._sequence,
+                key,
+                commits,
+                max_leases,
+                returned,
+                loss,
             )
-        return LeaseReply(
-            convert.answer_from_proto(reply.answer),
-            [convert.lease_from_proto(lease) for lease in reply.leases],
-            list(reply.fenced_steps),
-        )
+            message = self._call("CommitAndLease", convert.lease_request_to_proto(request))
+            reply = convert.lease_reply_from_proto(message)
+            with self._held_lock:
+                self._answered_sequence = request.sequence
+                self._held.settle(request, reply)
+        return reply
+
+    def abandon(self, key: EpochKey, tokens: Collection[int] | None = None) -> None:
+        """Lets go of leases whose rest will not be used; the next heartbeat gives them back.
+
+        Args:
+            key: the epoch that they belong to.
+            tokens: the leases, or None for all of that epoch.
+        """
+        with self._held_lock:
+            self._held.abandon(key, tokens)
 
     def heartbeat(self) -> None:
-        """Tells the master that this worker is alive."""
-        self._call(self._stub.Heartbeat, pb.HeartbeatRequest(caller=self._caller))
+        """Tells the master that this worker is alive, and which leases it holds.
+
+        Raises:
+            MasterLostError: the master could not be reached.
+            UnknownWorkerError: the master has given this worker up.
+            JobFailedError: the job is over.
+        """
+        with self._held_lock:
+            request = pb.HeartbeatRequest(
+                caller=self._caller,
+                answered_sequence=self._answered_sequence,
+                held=self._held.tokens,
+            )
+        self._call("Heartbeat", request, _HEARTBEAT_TIMEOUT_S)
 
     def report_evaluation(self, key: EpochKey, metrics: Mapping[str, float]) -> None:
         """Reports the result of an evaluation."""
         self._call(
-            self._stub.ReportEvaluation,
+            "ReportEvaluation",
             pb.ReportEvaluationRequest(
                 caller=self._caller, epoch=convert.epoch_key_to_proto(key), metrics=metrics
             ),
@@ -157,67 +167,70 @@ class MasterClient:
             JobDirectoryError: the rename failed.
         """
         self._call(
-            self._stub.Publish,
+            "Publish",
             pb.PublishRequest(
                 caller=self._caller, written_path=str(written), published_path=str(published)
             ),
+            _PUBLISH_TIMEOUT_S,
         )
+
+    def publish_checkpoint(
+        self, written: Path, step: int, files: Mapping[str, tuple[int, str]]
+    ) -> Path:
+        """Has the master make a checkpoint of what this worker has written.
+
+        Args:
+            written: a directory beside the other checkpoints, with all of its files.
+            step: the step whose state it is; its commit was marked.
+            files: size in bytes and SHA-256 (hexadecimal) of each file, by name.
+
+        Returns:
+            The directory under its final name.
+
+        Raises:
+            InvalidRequestError: the step was not marked, or has been undone since.
+            JobDirectoryError: the directory cannot be renamed, or its manifest not be written.
+        """
+        reply = self._call(
+            "PublishCheckpoint",
+            pb.PublishCheckpointRequest(
+                caller=self._caller,
+                written_path=str(written),
+                step=step,
+                files={
+                    name: pb.PublishCheckpointRequest.File(size_bytes=size_bytes, sha256=sha256)
+                    for name, (size_bytes, sha256) in files.items()
+                },
+            ),
+            _PUBLISH_TIMEOUT_S,
+        )
+        return Path(reply.published_path)
 
     def stop_training(self, reason: str) -> None:
         """Ends training early."""
-        self._call(
-            self._stub.StopTraining, pb.StopTrainingRequest(caller=self._caller, reason=reason)
-        )
+        self._call("StopTraining", pb.StopTrainingRequest(caller=self._caller, reason=reason))
 
     def leave(self, failure: str) -> None:
         """Leaves the job; `failure` is why, or "" when the work is done."""
-        self._call(self._stub.Leave, pb.LeaveRequest(caller=self._caller, failure=failure))
+        self._call("Leave", pb.LeaveRequest(caller=self._caller, failure=failure))
 
     def temporary_name(self, path: Path) -> Path:
         """Returns a name beside `path` that no other process writes to."""
-        return path.with_name(f".{path.stem}.{self._incarnation}{path.suffix}")
+        return path.with_name(f".{path.stem}.{self.incarnation}{path.suffix}")
 
     def close(self) -> None:
         """Ends the connection; calls that are waiting for the master fail."""
-        self._closed.set()
-        self._channel.close()
+        self._connection.close()
 
-    def _call(self, method: Callable[..., Reply], request: Any) -> Reply:
-        give_up_s = time.monotonic() + self._master_timeout_s
-        backoff_s = _FIRST_BACKOFF_S
-        while True:
-            error = _try_call(method, request)
-            if not isinstance(error, RetryableError):
-                return error
-            if self._closed.is_set() or time.monotonic() + backoff_s > give_up_s:
-                raise MasterLostError(
-                    f"the master at {self.address} has not answered for "
-                    f"{self._master_timeout_s:.0f} s ({error}); check that it runs and that "
-                    "--master_addr is right"
-                ) from error
-            _logger.warning("no answer from the master, trying again: %s", error)
-            self._closed.wait(backoff_s * self._jitter.uniform(0.5, 1.0))
-            backoff_s = min(2 * backoff_s, _LONGEST_BACKOFF_S)
-
-
-def _try_call(method: Callable[..., Reply], request: Any) -> Reply | RetryableError:
-    try:
-        return method(request, timeout=_CALL_TIMEOUT_S)
-    except grpc.RpcError as error:
-        typed = error_from_status(error.code(), error.details() or error.code().name)
-        if isinstance(typed, RetryableError):
-            return typed
-        raise typed from error
-    except ValueError as error:
-        # gRPC's own word for a call on a closed channel.
-        return MasterUnavailableError(str(error))
+    def _call(self, method: str, request: Any, timeout_s: float = _CALL_TIMEOUT_S) -> Any:
+        return self._connection.call(method, request, timeout_s)
 
 
 class Heartbeat:
     """Tells the master every `interval_s` that this worker is alive, from a thread of its own.
 
-    Used as a context manager. When a call fails for good the heart stops: the worker's next call
-    of its own fails in the same way, and ends it.
+    Used as a context manager. It beats on through an outage of the master. When a call fails for
+    good the heart stops: the worker's next call of its own fails in the same way, and ends it.
     """
 
     def __init__(self, client: MasterClient, interval_s: float) -> None:

@@ -9,20 +9,24 @@ from collections.abc import Sequence
 from enum import Enum
 
 from elasticdl_like.errors import LeaseLostError
-from elasticdl_like.tasks import Answer, Commit, EpochKey, Interval, Lease
-from elasticdl_like.worker.master_client import LeaseReply, MasterClient
+from elasticdl_like.tasks import Answer, Commit, EpochKey, Interval, Lease, LeaseReply
+from elasticdl_like.worker.master_client import MasterClient
 
 _FIRST_LOOKAHEAD = 2
 _LONGEST_LOOKAHEAD = 64
 _COMMIT_INTERVAL_S = 0.2
 _POLL_INTERVAL_S = 0.1
 _SHORTEST_CALL_INTERVAL_S = 0.02
+# Keep a request far from the size that a master refuses, however much an outage has piled up.
+_MOST_COMMITS = 2000
+_LONGEST_PROBLEM = 500
 
 
 class Signal(Enum):
     """What a stream gives instead of a lease."""
 
-    FLUSH = "flush"  # nothing for the moment: use what is held back, or the epoch cannot end
+    # Use what is held back: there is nothing more for the moment, and the epoch could not end.
+    FLUSH = "flush"
     END = "end"  # this epoch has ended, or the whole job
 
 
@@ -32,7 +36,7 @@ class TaskStream:
     A thread of its own keeps some leases ready, as few as keep the reader from running dry and the
     calls from following each other too closely. It sends commits along with its requests. Used as
     a context manager: leaving it sends the commits that are still there, unless it is left by an
-    error.
+    error, and lets go of the leases whose records were not all committed.
 
     Args:
         client: the connection to the master.
@@ -44,6 +48,7 @@ class TaskStream:
         self._client = client
         self._changed = threading.Condition()
         self._unread: deque[Lease] = deque()
+        self._returned: list[int] = []
         self._commits: list[Commit] = []
         self._loss: float | None = None
         self._first_commit_s = 0.0
@@ -51,6 +56,7 @@ class TaskStream:
         self._answered_s = 0.0
         self._lookahead = _FIRST_LOOKAHEAD
         self._flush_told = False
+        self._aligning = False
         self._calling = False
         self._flushing = False
         self._closed = False
@@ -77,7 +83,8 @@ class TaskStream:
     def next(self) -> Lease | Signal:
         """Returns the next lease, waiting for one if need be.
 
-        `Signal.FLUSH` comes once each time that there is nothing to lease for the moment.
+        `Signal.FLUSH` comes once each time that there is nothing to lease for the moment, and
+        once after each call of `align`.
 
         Raises:
             MasterLostError: the master could not be reached.
@@ -89,6 +96,9 @@ class TaskStream:
                 self._look_further_ahead()
             while True:
                 self._raise_error()
+                if self._aligning:
+                    self._aligning = False
+                    return Signal.FLUSH
                 if self._unread:
                     self._flush_told = False
                     lease = self._unread.popleft()
@@ -133,43 +143,89 @@ class TaskStream:
             LeaseLostError: an earlier commit was refused.
             MasterLostError: the master could not be reached.
         """
+        self._append(Commit(step, intervals), loss)
+
+    def fail(self, step: int, intervals: Sequence[Interval], problem: str) -> None:
+        """Reports positions that no step can use; like a commit, in the order of each lease.
+
+        Args:
+            step: the last finished step.
+            intervals: the positions.
+            problem: why they cannot be used.
+
+        Raises:
+            LeaseLostError: an earlier commit was refused.
+            MasterLostError: the master could not be reached.
+        """
+        self._append(Commit(step, intervals, problem[:_LONGEST_PROBLEM]), None)
+
+    def mark(self, step: int) -> None:
+        """Has the master keep the ledger as it is after everything that was committed so far.
+
+        Args:
+            step: the last finished step, whose state is about to be saved.
+
+        Raises:
+            LeaseLostError: an earlier commit was refused.
+            MasterLostError: the master could not be reached.
+        """
+        self._append(Commit(step, [], mark=True), None)
+
+    def align(self) -> None:
+        """Has `next` return `Signal.FLUSH` once, after the leases that it has returned so far."""
+        with self._changed:
+            self._aligning = True
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Sends every commit and waits until the master has counted them.
+
+        Raises:
+            LeaseLostError: a commit was refused, or not sent before the stream was closed.
+            MasterLostError: the master could not be reached.
+        """
+        with self._changed:
+            self._flushing = True
+            self._changed.notify_all()
+            while (self._commits or self._calling) and not self._closed:
+                self._raise_error()
+                self._changed.wait()
+            self._flushing = False
+            self._raise_error()
+            if self._commits:
+                raise LeaseLostError(
+                    f"{len(self._commits)} commits in {self.key} were not sent, because the stream "
+                    "was closed before; leave the stream, or flush it, and only then close it"
+                )
+
+    def close(self) -> None:
+        """Ends the conversation; whoever waits in `next` gets `Signal.END`.
+
+        What was not committed, or whose commit was not sent, goes to other workers.
+        """
+        with self._changed:
+            if not self._closed:
+                self._closed = True
+                self._unread.clear()
+                self._client.abandon(self.key)
+                self._changed.notify_all()
+
+    @property
+    def _ended(self) -> bool:
+        return self._closed or self._answer in (Answer.EPOCH_ENDED, Answer.END)
+
+    def _append(self, commit: Commit, loss: float | None) -> None:
         with self._changed:
             self._raise_error()
             if not self._commits:
                 self._first_commit_s = time.monotonic()
-            self._commits.append(Commit(step, intervals))
+            self._commits.append(commit)
             if loss is not None:
                 self._loss = loss
             if len(self._commits) == 1:
                 self._changed.notify_all()  # it has a new time to call at
             else:
                 self._wake_if_due()
-
-    def flush(self) -> None:
-        """Sends every commit and waits until the master has counted them.
-
-        Raises:
-            LeaseLostError: a commit was refused.
-            MasterLostError: the master could not be reached.
-        """
-        with self._changed:
-            self._flushing = True
-            self._changed.notify_all()
-            while self._commits or self._calling:
-                self._raise_error()
-                self._changed.wait()
-            self._flushing = False
-            self._raise_error()
-
-    def close(self) -> None:
-        """Ends the conversation; whoever waits in `next` gets `Signal.END`."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    @property
-    def _ended(self) -> bool:
-        return self._closed or self._answer in (Answer.EPOCH_ENDED, Answer.END)
 
     def _wake_if_due(self) -> None:
         """Wakes the conversation's thread, which costs more than to ask whether it should be."""
@@ -189,11 +245,14 @@ class TaskStream:
                         return
                     if time.monotonic() - self._answered_s < _SHORTEST_CALL_INTERVAL_S:
                         self._look_further_ahead()
-                    commits, self._commits = self._commits, []
+                    commits = self._commits[:_MOST_COMMITS]
+                    self._commits = self._commits[_MOST_COMMITS:]
                     loss, self._loss = self._loss, None
-                    wanted = self._lookahead - len(self._unread)
+                    returned, self._returned = self._returned, []
+                    # What is given back is for others: it must not come back with the reply.
+                    wanted = 0 if returned else max(self._lookahead - len(self._unread), 0)
                     self._calling = True
-                reply = self._client.commit_and_lease(self.key, commits, max(wanted, 0), loss)
+                reply = self._client.commit_and_lease(self.key, commits, wanted, returned, loss)
                 with self._changed:
                     self._take(reply)
                     self._changed.notify_all()
@@ -210,13 +269,24 @@ class TaskStream:
     def _take(self, reply: LeaseReply) -> None:
         self._calling = False
         self._answered_s = time.monotonic()
-        self._unread.extend(reply.leases)
+        if self._closed:
+            self._client.abandon(self.key, [lease.token for lease in reply.leases])
+        else:
+            self._unread.extend(reply.leases)
         self._answer = reply.answer
+        if reply.recalled:
+            self._give_back(reply.recalled)
         if reply.fenced_steps:
             raise LeaseLostError(
                 f"the master refused the commits of steps {list(reply.fenced_steps)} in "
                 f"{self.key}: their records are no longer leased to this worker"
             )
+
+    def _give_back(self, number: int) -> None:
+        """Returns the leases that would be read last, up to a number of them."""
+        for _ in range(min(number, len(self._unread))):
+            self._returned.append(self._unread.pop().token)
+        self._lookahead = max(len(self._unread), 1)
 
     def _wait_for_reason_to_call(self) -> None:
         while not self._closed:
@@ -227,6 +297,8 @@ class TaskStream:
 
     def _time_to_call_s(self, now_s: float) -> float:
         """Returns in how many seconds the master should be called, if nothing changes."""
+        if self._returned:
+            return 0.0
         ended = self._answer in (Answer.EPOCH_ENDED, Answer.END)
         waiting = self._answer is Answer.WAIT
         if self._commits:

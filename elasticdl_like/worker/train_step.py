@@ -29,6 +29,28 @@ def split_batch(data: Any) -> tuple[Any, Any, Any]:
     )
 
 
+def zeros_like_spec(spec: Any) -> Any:
+    """Returns a batch of zeros and empty strings, for building a model without data.
+
+    Args:
+        spec: the structure of a batch, of `tf.TensorSpec`, `tf.RaggedTensorSpec` and
+            `tf.SparseTensorSpec`. A dimension that it leaves open becomes 1.
+    """
+    return tf.nest.map_structure(_zeros, spec)
+
+
+def _zeros(spec: Any) -> Any:
+    shape = [1] if spec.shape.rank is None else [size or 1 for size in spec.shape.as_list()]
+    zeros = tf.zeros(shape, spec.dtype)
+    if isinstance(spec, tf.RaggedTensorSpec):
+        return tf.RaggedTensor.from_tensor(
+            zeros, ragged_rank=spec.ragged_rank, row_splits_dtype=spec.row_splits_dtype
+        )
+    if isinstance(spec, tf.SparseTensorSpec):
+        return tf.sparse.from_dense(zeros)
+    return zeros
+
+
 class TrainStep:
     """Applies the optimizer to one batch after the other.
 

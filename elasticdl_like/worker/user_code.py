@@ -31,6 +31,11 @@ def _in_one_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if lines and lines[0] == "in user code:":
         return lines[-1]  # AutoGraph's form: the stack, then the error
+    if lines and lines[0] == "Graph execution error:":
+        # TensorFlow's form where a graph was called: where its nodes are from, then the error.
+        indented = (" ", "\t")
+        flush_left = [line for line in str(error).splitlines() if not line.startswith(indented)]
+        lines = [line for line in flush_left[1:] if line and not line.startswith("Detected at ")]
     # TensorFlow's form: {{the node}} message, then more about the node.
     message = re.sub(r"^(\{\{.*?\}\}\s*)+", "", lines[0]) if lines else ""
     return f"{type(error).__name__}: {message}"

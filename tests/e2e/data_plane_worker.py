@@ -1,10 +1,11 @@
 """A worker of a job without a model: reads what it leases, and writes down what it commits.
 
-    python data_plane_worker.py MASTER_ADDR LOG_FILE [before|after COMMITS]
+    python data_plane_worker.py JOB_DIR LOG_FILE [before|after COMMITS]
 
-Nothing is leased before a line comes on standard input. The log has one JSON object a line:
+Nothing is leased before a line comes on standard input. A worker that the master has given up
+registers afresh. The log has one JSON object a line:
 
-    {"event": "registered"}
+    {"event": "registered"}                        once for each time
     {"event": "intent", "epoch": 0, "ids": […]}    these are about to be committed
     {"event": "counted", "epoch": 0, "ids": […]}   the master has acknowledged them
     {"event": "holding"}                           nothing happens until another line comes
@@ -24,9 +25,10 @@ from pathlib import Path
 
 from elasticdl_like.data_readers.reading import DataReader, read_lease
 from elasticdl_like.data_readers.registry import make_reader
-from elasticdl_like.errors import ElasticdlError
+from elasticdl_like.errors import ElasticdlError, UnknownWorkerError
 from elasticdl_like.tasks import EpochKey, Interval, Lease, TaskType
 from elasticdl_like.worker.master_client import Heartbeat, MasterClient
+from elasticdl_like.worker.master_locator import MasterLocator
 from elasticdl_like.worker.task_stream import Signal, TaskStream
 
 RECORDS_PER_COMMIT = 10
@@ -39,19 +41,33 @@ class Worker:
         self._hold_point = hold_point
         self._hold_after = hold_after
         self._commits = 0
+        self._begun = False
 
-    def work(self, address: str) -> None:
-        client = MasterClient(address, master_timeout_s=10)
-        job, epoch = client.register(None, f"pid {os.getpid()}")
+    def work(self, job_directory: Path) -> None:
+        locator = MasterLocator.of_job(job_directory)
+        known = False
+        while not known:
+            client = MasterClient(locator, master_timeout_s=30)
+            try:
+                self._live(client)
+                known = True
+            except UnknownWorkerError as error:
+                print(f"{error}: registering afresh", file=sys.stderr)
+            finally:
+                client.close()
+
+    def _live(self, client: MasterClient) -> None:
+        job, start = client.register(None, f"pid {os.getpid()}")
         reader = make_reader(job.data.training_data, job.data, None, job.training.records_per_task)
         self._write({"event": "registered"})
         with Heartbeat(client, interval_s=0.2):
-            sys.stdin.readline()
-            for each in range(epoch, job.training.num_epochs):
-                with TaskStream(client, EpochKey(TaskType.TRAINING, each)) as stream:
+            if not self._begun:
+                sys.stdin.readline()
+                self._begun = True
+            for epoch in range(start.epoch, job.training.num_epochs):
+                with TaskStream(client, EpochKey(TaskType.TRAINING, epoch)) as stream:
                     self._take_part(stream, reader)
             client.leave("")
-        client.close()
 
     def _take_part(self, stream: TaskStream, reader: DataReader) -> None:
         while (event := stream.next()) is not Signal.END:
@@ -71,6 +87,7 @@ class Worker:
 
     def _hold(self, point: str) -> None:
         if (point, self._commits) == (self._hold_point, self._hold_after):
+            self._hold_point = ""
             self._write({"event": "holding"})
             sys.stdin.readline()
 
@@ -89,6 +106,6 @@ def _pieces(lease: Lease, reader: DataReader) -> Iterator[tuple[Interval, list[i
 if __name__ == "__main__":
     hold_point, hold_after = (*sys.argv[3:], "", "-1")[:2]
     try:
-        Worker(Path(sys.argv[2]), hold_point, int(hold_after)).work(sys.argv[1])
+        Worker(Path(sys.argv[2]), hold_point, int(hold_after)).work(Path(sys.argv[1]))
     except ElasticdlError as error:
         sys.exit(f"{type(error).__name__}: {error}")

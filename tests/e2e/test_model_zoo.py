@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 from elasticdl_command import RunElasticdl
+from elasticdl_like.master.reports import load_ledger, load_status
 
 
 def test_digits_with_a_feed_that_shuffles(
@@ -21,9 +21,9 @@ def test_digits_with_a_feed_that_shuffles(
         *("--job_dir", tmp_path / "job"),
     )
     assert finished.exit_code == 0, finished.stderr
-    status = json.loads((tmp_path / "job" / "job.json").read_text())["status"]
+    status = load_status(tmp_path / "job")
     assert status["evaluations"][-1]["metrics"]["accuracy"] >= 0.9
-    ledger = json.loads((tmp_path / "job" / "ledger.json").read_text())["epochs"]
+    ledger = load_ledger(tmp_path / "job")["epochs"]
     assert [(each["committed"], each["missing"]) for each in ledger] == [(1400, 0), (397, 0)] * 4
 
 
@@ -41,9 +41,9 @@ def test_custom_reader_of_a_table(
         *("--job_dir", tmp_path / "job"),
     )
     assert finished.exit_code == 0, finished.stderr
-    status = json.loads((tmp_path / "job" / "job.json").read_text())["status"]
+    status = load_status(tmp_path / "job")
     assert status["evaluations"][-1]["metrics"]["accuracy"] >= 0.8
-    ledger = json.loads((tmp_path / "job" / "ledger.json").read_text())["epochs"]
+    ledger = load_ledger(tmp_path / "job")["epochs"]
     assert [(each["committed"], each["missing"]) for each in ledger] == [(120, 0), (30, 0)] * 30
 
 

@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 
 from elasticdl_command import Finished, RunElasticdl, eventually, running
-
-WriteModel = Callable[..., Path]
-
-MODEL_DEF = ("--model_def", "model.custom_model")
+from elasticdl_like.master.reports import load_ledger, load_status
+from training_job import MODEL_DEF, WriteModel
 
 # Listing the shards needs no TensorFlow, and fails before any worker starts.
 READER_ONLY = """
@@ -49,8 +47,8 @@ def assert_one_clear_line(finished: Finished, *parts: object, exit_code: int = 1
 
 def assert_failed_job(job: Path) -> None:
     """Checks that a job has ended as failed, and that its ledger counts nothing."""
-    assert json.loads((job / "job.json").read_text())["state"] == "failed"
-    (epoch,) = json.loads((job / "ledger.json").read_text())["epochs"]
+    assert load_status(job)["state"] == "failed"
+    (epoch,) = load_ledger(job)["epochs"]
     assert (epoch["committed"], epoch["leased"], epoch["missing"]) == (0, 0, None)
 
 
@@ -192,7 +190,7 @@ def test_flag_that_cannot_be_used(
     )
     assert_one_clear_line(finished, *parts, exit_code=exit_code)
     assert len(finished.stderr.splitlines()) == 1
-    assert not (tmp_path / "job" / "job.json").exists()
+    assert not (tmp_path / "job" / "journal.sqlite").exists()
 
 
 def test_two_jobs_in_one_directory(
@@ -202,13 +200,10 @@ def test_two_jobs_in_one_directory(
     first = ["-m", "elasticdl_like", "master", "--training_data", data, "--job_dir", job]
     with running(first, tmp_path) as master:
         eventually((job / "endpoint").exists, 20, master)
-        for overwrite in ([], ["--overwrite"]):
-            second = run_elasticdl(
-                "train",
-                *("--model_zoo", write_model(), *MODEL_DEF, "--training_data", data),
-                *("--job_dir", job, *overwrite),
-            )
-            assert_one_clear_line(second, f"--job_dir {job} is in use by a running job")
+        train = ["train", "--model_zoo", write_model(), *MODEL_DEF, "--training_data", data]
+        for second in ([*train], [*train, "--overwrite"], ["master", "--resume"]):
+            refused = run_elasticdl(*second, "--job_dir", job)
+            assert_one_clear_line(refused, f"--job_dir {job} is in use by a running job")
         status = run_elasticdl("status", job, "--json")
         assert json.loads(status.stdout)["state"] == "running"
         assert master.exit_code is None
@@ -225,10 +220,13 @@ def test_port_in_use(run_elasticdl: RunElasticdl, data: Path, tmp_path: Path) ->
     assert len(finished.stderr.splitlines()) == 1
 
 
-def test_worker_that_cannot_reach_the_master(run_elasticdl: RunElasticdl) -> None:
-    finished = run_elasticdl("worker", "--master_addr", "127.0.0.1:1", "--master_timeout", 1)
+def test_worker_that_cannot_reach_the_master(run_elasticdl: RunElasticdl, tmp_path: Path) -> None:
+    worker = ("worker", "--master_addr", "127.0.0.1:1", "--master_timeout", 1)
+    assert_one_clear_line(run_elasticdl(*worker), "--token_file is missing", "JOB_DIR/token")
+    (tmp_path / "token").write_text("secret")
+    finished = run_elasticdl(*worker, "--token_file", tmp_path / "token")
     assert_one_clear_line(finished, "127.0.0.1:1", "--master_addr")
-    assert finished.seconds < 10
+    assert "secret" not in finished.stderr
 
 
 @pytest.mark.parametrize("command", ["status", "ledger"])
@@ -258,16 +256,23 @@ def test_flipped_bit(
     stored[len(stored) // 2] ^= 1
     path.write_bytes(stored)
     finished = train(run_elasticdl, write_model(), data, tmp_path / "job")
-    assert_one_clear_line(finished, path, "at byte 0: ")
-    assert_failed_job(tmp_path / "job")
+    assert_one_clear_line(finished, path, "at byte 0: ", "--max_quarantined_records is 0")
+    assert load_status(tmp_path / "job")["state"] == "failed"
 
 
 @pytest.mark.parametrize(
-    ("body", "said", "start"),
+    ("body", "said"),
     [
-        ("yield from [b'1'] * (task.end - task.start - (task.start == 40))", "19 records", 40),
-        ("yield from [b'1'] * (task.end - task.start + 1)", "more than the 20 records", 0),
+        (
+            "yield from [b'1'] * (task.end - task.start - (task.start <= 40 < task.end))",
+            "0 records instead of 1",
+        ),
+        (
+            "yield from [b'1'] * (task.end - task.start + (task.start <= 40 < task.end))",
+            "more than the 1 records",
+        ),
     ],
+    ids=["too few", "too many"],
 )
 def test_reader_that_does_not_yield_what_it_is_asked_for(
     run_elasticdl: RunElasticdl,
@@ -275,17 +280,15 @@ def test_reader_that_does_not_yield_what_it_is_asked_for(
     tmp_path: Path,
     body: str,
     said: str,
-    start: int,
 ) -> None:
     zoo = write_model(READER.format(body=body))
     finished = train(run_elasticdl, zoo, "here", tmp_path / "job")
-    parts = ("CustomDataReader yielded", said, f"[{start}, {start + 20}) of shard 'numbers'")
+    parts = ("CustomDataReader yielded", said, "[40, 41) of shard 'numbers'")
     assert_one_clear_line(finished, *parts)
-    (epoch,) = json.loads((tmp_path / "job" / "ledger.json").read_text())["epochs"]
-    # What was read before may have been used; what could not be read is not counted.
-    assert epoch["committed"] <= start
-    assert epoch["leased"] == 0
-    assert epoch["missing"] is None
+    assert load_status(tmp_path / "job")["state"] == "failed"
+    # Unless the worker has said goodbye, what the others were used for still counts.
+    (epoch,) = load_ledger(tmp_path / "job")["epochs"]
+    assert epoch["committed"] <= 99
 
 
 @pytest.mark.parametrize(

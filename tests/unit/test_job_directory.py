@@ -1,19 +1,26 @@
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from elasticdl_like.errors import JobDirectoryError
-from elasticdl_like.job_directory import JobDirectory, JobState
+from elasticdl_like.job_directory import JobDirectory
 
 
-def leave_a_job(path: Path, state: JobState) -> None:
+def leave_a_job(path: Path) -> None:
     directory = JobDirectory(path)
-    with directory.own(overwrite=False):
-        directory.save_job({"state": state, "config": {}})
-        directory.save_ledger({"epochs": []})
+    with directory.own():
+        for name in ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm"):
+            (path / name).write_text("journal")
+        directory.make_token()
+        directory.save_quarantine([{"shard": "a"}])
         (directory.logs / "worker-0.log").write_text("hello")
+        (directory.workers / "0.json").write_text("{}")
         directory.checkpoints.mkdir()
         (directory.checkpoints / "checkpoint-1").write_text("weights")
 
@@ -28,22 +35,60 @@ def contents(path: Path) -> dict[str, bytes]:
 
 def test_a_new_directory_is_made_with_its_parents(tmp_path: Path) -> None:
     directory = JobDirectory(tmp_path / "a" / "b")
-    with directory.own(overwrite=False):
+    assert not directory.in_use()
+    with directory.own():
         assert directory.logs.is_dir()
+        assert directory.workers.is_dir()
         assert directory.in_use()
+        assert not directory.has_job()
     assert not directory.in_use()
 
 
 def test_a_second_owner_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
-    with JobDirectory(tmp_path).own(overwrite=False):
-        for overwrite in (False, True):
-            with (
-                pytest.raises(JobDirectoryError, match="in use by a running job"),
-                JobDirectory(tmp_path).own(overwrite),
-            ):
-                pytest.fail("two owners")
+    leave_a_job(tmp_path)
+    before = contents(tmp_path)
+    with JobDirectory(tmp_path).own():
+        with (
+            pytest.raises(JobDirectoryError, match="in use by a running job"),
+            JobDirectory(tmp_path).own(),
+        ):
+            pytest.fail("two owners")
         assert JobDirectory(tmp_path).in_use()
-    with JobDirectory(tmp_path).own(overwrite=False):
+        assert contents(tmp_path) == before
+    with JobDirectory(tmp_path).own():
+        pass
+
+
+def test_an_owner_in_another_process_that_is_killed_lets_go(tmp_path: Path) -> None:
+    owner = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            """
+import sys
+from pathlib import Path
+from elasticdl_like.job_directory import JobDirectory
+with JobDirectory(Path(sys.argv[1])).own():
+    print("mine", flush=True)
+    sys.stdin.read()
+""",
+            str(tmp_path),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert owner.stdout is not None
+    assert owner.stdin is not None
+    try:
+        assert owner.stdout.readline() == b"mine\n"
+        assert JobDirectory(tmp_path).in_use()
+    finally:
+        owner.kill()
+        owner.wait()
+        owner.stdin.close()
+        owner.stdout.close()
+    assert not JobDirectory(tmp_path).in_use()
+    with JobDirectory(tmp_path).own():
         pass
 
 
@@ -51,7 +96,7 @@ def test_an_owner_that_fails_lets_go(tmp_path: Path) -> None:
     directory = JobDirectory(tmp_path)
 
     def fail() -> None:
-        with directory.own(overwrite=False):
+        with directory.own():
             directory.save_endpoint("host:1")
             raise ZeroDivisionError
 
@@ -61,85 +106,49 @@ def test_an_owner_that_fails_lets_go(tmp_path: Path) -> None:
     assert not (tmp_path / "endpoint").exists()
 
 
-@pytest.mark.parametrize(
-    ("state", "words"),
-    [
-        (JobState.FINISHED, "has finished"),
-        (JobState.FAILED, "holds a job that failed"),
-        (JobState.INTERRUPTED, "was interrupted"),
-        (JobState.RUNNING, "was cut off"),
-    ],
-)
-def test_an_earlier_job_is_refused_and_not_touched(
-    tmp_path: Path, state: JobState, words: str
-) -> None:
-    leave_a_job(tmp_path, state)
-    before = contents(tmp_path)
-    with (
-        pytest.raises(JobDirectoryError, match=words) as caught,
-        JobDirectory(tmp_path).own(overwrite=False),
-    ):
-        pytest.fail("an earlier job is overwritten")
-    assert "--overwrite" in str(caught.value)
-    assert contents(tmp_path) == before
-
-
-def test_overwrite_starts_anew_and_leaves_other_files_alone(tmp_path: Path) -> None:
-    leave_a_job(tmp_path, JobState.FINISHED)
+def test_clear_removes_the_job_and_leaves_other_files_alone(tmp_path: Path) -> None:
+    leave_a_job(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "logs" / "notes.txt").write_text("mine")
     directory = JobDirectory(tmp_path)
-    before = contents(tmp_path)
-    with directory.own(overwrite=True):
-        # Until the new job is known to be able to start, the old one stays.
-        assert contents(tmp_path) == before
+    assert directory.has_job()
+    with directory.own():
         directory.clear()
-        assert contents(tmp_path) == {"lock": b"", "notes.txt": b"mine"}
-        assert directory.logs.is_dir()
-        with pytest.raises(JobDirectoryError, match=r"no job\.json"):
-            directory.load_job()
+        assert not directory.has_job()
+        assert contents(tmp_path) == {
+            "lock": b"",
+            "logs/notes.txt": b"mine",
+            "notes.txt": b"mine",
+            "workers/0.json": b"{}",  # that process may live, and has to be ended
+        }
+        directory.clear()
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"[1]"])
-def test_a_damaged_job_is_refused_in_words_and_can_be_overwritten(
-    tmp_path: Path, damage: bytes
-) -> None:
-    leave_a_job(tmp_path, JobState.FINISHED)
-    (tmp_path / "job.json").write_bytes(damage)
+def test_the_token_is_made_once_and_for_this_user_alone(tmp_path: Path) -> None:
     directory = JobDirectory(tmp_path)
-    with pytest.raises(JobDirectoryError, match=r"job\.json cannot be read"):
-        directory.load_job()
-    with (
-        pytest.raises(JobDirectoryError, match=r"job\.json cannot be read"),
-        directory.own(overwrite=False),
-    ):
-        pytest.fail("a damaged job is taken over")
-    with directory.own(overwrite=True):
-        directory.save_job({"state": "running"})
-    assert directory.load_job() == {"state": "running"}
+    with pytest.raises(JobDirectoryError, match="token cannot be read"):
+        directory.token()
+    old = os.umask(0)
+    try:
+        token = directory.make_token()
+    finally:
+        os.umask(old)
+    assert len(token) == 64
+    assert (tmp_path / "token").stat().st_mode & 0o777 == 0o600
+    assert directory.make_token() == JobDirectory(tmp_path).token() == token
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    directory = JobDirectory(tmp_path)
-    with directory.own(overwrite=False):
-        directory.save_job({"state": "running", "name": "Jöb"})
-        directory.save_job({"state": "finished", "name": "Jöb"})
-        directory.save_ledger({"epochs": [{"records": 3}]})
-    assert directory.load_job() == {"state": "finished", "name": "Jöb"}
-    assert directory.load_ledger() == {"epochs": [{"records": 3}]}
-    assert sorted(contents(tmp_path)) == ["job.json", "ledger.json", "lock"]
-
-
-def test_no_job_no_ledger(tmp_path: Path) -> None:
-    with pytest.raises(JobDirectoryError, match=r"not a job directory: no job\.json"):
-        JobDirectory(tmp_path).load_job()
-    with pytest.raises(JobDirectoryError, match=r"no ledger\.json"):
-        JobDirectory(tmp_path / "nowhere").load_ledger()
+@pytest.mark.parametrize("body", [b"\xff\xfe", "ö".encode()])
+def test_a_token_that_is_none(tmp_path: Path, body: bytes) -> None:
+    (tmp_path / "token").write_bytes(body)
+    with pytest.raises(JobDirectoryError, match="token cannot be read"):
+        JobDirectory(tmp_path).token()
 
 
 def test_the_endpoint_is_that_of_a_live_master(tmp_path: Path) -> None:
     directory = JobDirectory(tmp_path)
     assert directory.endpoint() is None
-    with directory.own(overwrite=False):
+    with directory.own():
         assert directory.endpoint() is None
         directory.save_endpoint("host:1234")
         assert JobDirectory(tmp_path).endpoint() == "host:1234"
@@ -149,10 +158,26 @@ def test_the_endpoint_is_that_of_a_live_master(tmp_path: Path) -> None:
     assert directory.endpoint() is None
 
 
+def test_the_quarantine_is_one_range_a_line(tmp_path: Path) -> None:
+    directory = JobDirectory(tmp_path)
+    ranges = [{"shard": "a", "start": 1, "end": 2}, {"shard": "two\nlines", "start": 5, "end": 9}]
+    for saved in (ranges, ranges[:1]):
+        directory.save_quarantine(saved)
+        lines = (tmp_path / "quarantine.jsonl").read_text().splitlines()
+        assert [json.loads(line) for line in lines] == saved
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    directory = JobDirectory(tmp_path / "gone")
+    for write in (lambda: directory.save_endpoint("host:1"), directory.make_token):
+        with pytest.raises(JobDirectoryError, match="cannot be written: No such file"):
+            write()
+
+
 def test_a_path_that_cannot_be_a_directory(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(JobDirectoryError, match="cannot be written to"),
-        JobDirectory(tmp_path / "file" / "job").own(overwrite=False),
+        JobDirectory(tmp_path / "file" / "job").own(),
     ):
         pytest.fail("a directory inside a file")

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elasticdl_like.ordering import derive_key, mix, permuted, position_order
+from elasticdl_like.ordering import (
+    derive_key,
+    derived_keys,
+    mix,
+    permuted,
+    permuted_run,
+    position_order,
+)
 
 KEYS = st.integers(0, 2**64 - 1)
 bounded = settings(derandomize=True, deadline=None, max_examples=60)
@@ -37,6 +44,17 @@ def test_position_order_is_a_bijection(size: int, key: int) -> None:
 def test_permuted_stays_in_range_however_large(size: int, key: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, size - 1))
     assert 0 <= permuted(index, size, key) < size
+
+
+@bounded
+@given(st.integers(1, 2**62) | st.integers(1, 100), KEYS, st.data())
+def test_many_at_once_are_the_same_as_one_by_one(size: int, key: int, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, size - 1))
+    end = data.draw(st.integers(start, min(size, start + 50)))
+    assert permuted_run(start, end, size, key) == [
+        permuted(index, size, key) for index in range(start, end)
+    ]
+    assert derived_keys(key, start, end) == [derive_key(key, part) for part in range(start, end)]
 
 
 # Golden values. A change here changes what a journal or a checkpoint of an older version means:

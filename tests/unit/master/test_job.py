@@ -1,38 +1,24 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from job_parts import KEY, Clock, JobInDirectory, Worker, account, evaluation, whole
 
-from elasticdl_like.config import (
-    CheckpointConfig,
-    DataConfig,
-    JobConfig,
-    ModelConfig,
-    TrainingConfig,
-)
 from elasticdl_like.errors import (
     InvalidRequestError,
-    JobDirectoryError,
     JobFailedError,
     UnknownWorkerError,
 )
 from elasticdl_like.job_directory import JobState
-from elasticdl_like.master.job import CommitAndLeaseResult, Job
-from elasticdl_like.tasks import Answer, Commit, EpochKey, Interval, Lease, Shard, TaskType
+from elasticdl_like.master.job import Job
+from elasticdl_like.tasks import Answer, Commit, EpochKey, Interval, LeaseRequest, Shard, TaskType
 
-KEY = EpochKey(TaskType.TRAINING, 0)
-MODEL = ModelConfig("/zoo", "a.b.c")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
+MakeJob = Callable[..., Job]
+AT_STEP = evaluation(7)
 
 
 @pytest.fixture
@@ -40,81 +26,31 @@ def clock() -> Clock:
     return Clock()
 
 
-def make_job(
-    clock: Callable[[], float],
-    data_only: bool = False,
-    output: str = "",
-    checkpoints: str = "",
-    **training: Any,
-) -> Job:
-    """A job of 12 records in tasks of 4; validation of 2."""
-    config = JobConfig(
-        "job",
-        DataConfig("train", "validation"),
-        MODEL,
-        TrainingConfig(**{"minibatch_size": 2, "num_minibatches_per_task": 2} | training),
-        CheckpointConfig(directory=checkpoints),
-        output,
-        data_only=data_only,
-    )
-    return Job(config, [Shard("a", 0, 12)], [Shard("v", 0, 2)], 30.0, clock)
+@pytest.fixture
+def make_job(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[MakeJob]:
+    """Makes jobs of 12 records in tasks of 4; validation of 2."""
+    made: list[JobInDirectory] = []
 
+    def make(**flags: Any) -> Job:
+        made.append(JobInDirectory(tmp_path_factory.mktemp("job"), clock, **flags))
+        return made[-1].job
 
-class Worker:
-    """A worker's side of the protocol."""
-
-    def __init__(self, job: Job, name: str = "w", requested_id: int | None = None) -> None:
-        self.job, self.name = job, name
-        self.worker_id = job.register(name, requested_id, f"host {name}")
-        self.sequence = 0
-
-    def call(
-        self,
-        commits: Sequence[Commit] = (),
-        max_leases: int = 10,
-        key: EpochKey = KEY,
-        loss: float | None = None,
-    ) -> CommitAndLeaseResult:
-        self.sequence += 1
-        return self.repeat(commits, max_leases, key, loss)
-
-    def repeat(
-        self,
-        commits: Sequence[Commit] = (),
-        max_leases: int = 10,
-        key: EpochKey = KEY,
-        loss: float | None = None,
-    ) -> CommitAndLeaseResult:
-        return self.job.commit_and_lease(
-            self.worker_id, self.name, self.sequence, key, commits, max_leases, loss
-        )
-
-    def leave(self, failure: str = "") -> None:
-        self.job.leave(self.worker_id, self.name, failure)
-
-
-def whole(step: int, leases: Sequence[Lease]) -> Commit:
-    return Commit(
-        step, [Interval(each.token, each.start_position, each.end_position) for each in leases]
-    )
-
-
-def account(job: Job) -> dict[str, Any]:
-    entry: dict[str, Any] = job.ledger()["epochs"][0]
-    return entry
+    yield make
+    for each in made:
+        each.close()
 
 
 def finish_training(worker: Worker) -> None:
     worker.call([whole(1, worker.call().leases)])
 
 
-def test_a_whole_job(clock: Clock) -> None:
-    job = make_job(clock)
+def test_a_whole_job(make_job: MakeJob) -> None:
+    job = make_job()
     worker = Worker(job)
     result = worker.call()
     assert (result.answer, len(result.leases)) == (Answer.LEASED, 3)
     result = worker.call([whole(1, result.leases[:2]), whole(2, result.leases[2:])], loss=0.25)
-    assert (result.answer, result.leases, result.fenced_steps) == (Answer.EPOCH_ENDED, (), [])
+    assert (result.answer, result.leases, result.fenced_steps) == (Answer.EPOCH_ENDED, [], [])
     assert worker.call(key=EpochKey(TaskType.TRAINING, 1)).answer is Answer.END
     assert job.state is JobState.RUNNING  # the worker may still evaluate and save
     worker.leave()
@@ -124,49 +60,51 @@ def test_a_whole_job(clock: Clock) -> None:
     assert (status.step, status.loss, status.records, status.total_records) == (2, 0.25, 12, 12)
 
 
-def test_a_repeated_request_gets_the_same_reply_and_acts_once(clock: Clock) -> None:
-    job = make_job(clock)
+def test_a_repeated_request_gets_the_same_reply_and_acts_once(make_job: MakeJob) -> None:
+    job = make_job()
     worker = Worker(job)
     first = worker.call(max_leases=1)
-    assert worker.repeat(max_leases=1) == first
+    assert worker.repeat() == first
     assert account(job)["leases_granted"] == 1
     second = worker.call([whole(1, first.leases)], max_leases=1)
     before = account(job)
-    assert worker.repeat([whole(1, first.leases)], max_leases=1) == second
+    assert worker.repeat() == second
     assert second.fenced_steps == []
     assert account(job) == before
     assert (before["committed"], before["leased"]) == (4, 4)
 
 
 @pytest.mark.parametrize("sequence", [0, 1, 4, 100])
-def test_a_gap_in_the_sequence_is_refused_and_changes_nothing(clock: Clock, sequence: int) -> None:
-    job = make_job(clock)
+def test_a_gap_in_the_sequence_is_refused_and_changes_nothing(
+    make_job: MakeJob, sequence: int
+) -> None:
+    job = make_job()
     worker = Worker(job)
     worker.call(max_leases=1)
     worker.call(max_leases=1)
     before = account(job)
-    right, worker.sequence = worker.sequence, sequence
+    right, worker.last = worker.last, replace(worker.last, sequence=sequence)
     with pytest.raises(InvalidRequestError, match=f"sent request {sequence} after 2"):
-        worker.repeat(max_leases=1)
+        worker.repeat()
     assert account(job) == before
-    worker.sequence = right
+    worker.last = right
     assert worker.call(max_leases=1).answer is Answer.LEASED
 
 
-def test_a_first_request_is_number_one(clock: Clock) -> None:
-    worker = Worker(make_job(clock))
+def test_a_first_request_is_number_one(make_job: MakeJob) -> None:
+    worker = Worker(make_job())
     with pytest.raises(InvalidRequestError, match="sent request 0 after 0"):
         worker.repeat()
 
 
-def test_an_unknown_worker_is_told_so_by_every_call(clock: Clock, tmp_path: Path) -> None:
-    job = make_job(clock, output=str(tmp_path))
+def test_an_unknown_worker_is_told_so_by_every_call(make_job: MakeJob, tmp_path: Path) -> None:
+    job = make_job(output=str(tmp_path))
     Worker(job, "known")
     (tmp_path / "new").write_text("")
     for worker_id, incarnation in ((7, "known"), (0, "impostor")):
         for call in (
-            lambda who: job.commit_and_lease(*who, 1, KEY, [], 1, None),
-            lambda who: job.heartbeat(*who),
+            lambda who: job.commit_and_lease(LeaseRequest(*who, 1, KEY, max_leases=1)),
+            lambda who: job.heartbeat(*who, 0, []),
             lambda who: job.report_evaluation(*who, KEY, {}),
             lambda who: job.publish(*who, tmp_path / "new", tmp_path / "old"),
             lambda who: job.stop_training(*who, ""),
@@ -179,15 +117,15 @@ def test_an_unknown_worker_is_told_so_by_every_call(clock: Clock, tmp_path: Path
     assert account(job)["leases_granted"] == 0
 
 
-def test_a_number_is_taken_once(clock: Clock) -> None:
-    job = make_job(clock, data_only=True)
+def test_a_number_is_taken_once(make_job: MakeJob) -> None:
+    job = make_job(data_only=True)
     Worker(job, "a", 0)
     with pytest.raises(InvalidRequestError, match="registered already, by host a"):
         Worker(job, "b", 0)
 
 
-def test_a_model_has_one_worker(clock: Clock) -> None:
-    job = make_job(clock)
+def test_a_model_has_one_worker(make_job: MakeJob) -> None:
+    job = make_job()
     one = Worker(job, "one")
     with pytest.raises(InvalidRequestError, match=r"host one.*not part of this release"):
         Worker(job, "two")
@@ -196,8 +134,8 @@ def test_a_model_has_one_worker(clock: Clock) -> None:
     assert Worker(job, "two").call().answer is Answer.LEASED
 
 
-def test_fenced_steps_are_reported(clock: Clock) -> None:
-    job = make_job(clock, data_only=True)
+def test_fenced_steps_are_reported(make_job: MakeJob) -> None:
+    job = make_job(data_only=True)
     one, two = Worker(job, "one"), Worker(job, "two")
     mine, other = one.call(max_leases=1).leases, two.call(max_leases=1).leases
     result = one.call([whole(1, mine), whole(2, other)], max_leases=0)
@@ -205,78 +143,11 @@ def test_fenced_steps_are_reported(clock: Clock) -> None:
     assert account(job)["committed"] == 4
 
 
-# Publishing.
-
-
-def test_publish_renames_in_the_places_of_the_job(clock: Clock, tmp_path: Path) -> None:
-    output, checkpoints = tmp_path / "output", tmp_path / "checkpoints"
-    for place in (output, checkpoints):
-        place.mkdir()
-    job = make_job(clock, output=str(output), checkpoints=str(checkpoints))
-    Worker(job)
-    for place in (output, checkpoints):
-        for content in ("first", "second"):
-            (place / ".new").write_text(content)
-            job.publish(0, "w", place / ".new", place / "published")
-            assert [path.name for path in place.iterdir()] == ["published"]
-            assert (place / "published").read_text() == content
-
-
-def test_publish_replaces_a_directory(clock: Clock, tmp_path: Path) -> None:
-    job = make_job(clock, output=str(tmp_path))
-    Worker(job)
-    for content in ("first", "second"):
-        (tmp_path / ".new").mkdir()
-        (tmp_path / ".new" / content).write_text("")
-        job.publish(0, "w", tmp_path / ".new", tmp_path / "model")
-        assert [path.name for path in tmp_path.iterdir()] == ["model"]
-        assert [path.name for path in (tmp_path / "model").iterdir()] == [content]
-
-
-@pytest.mark.parametrize(
-    ("written", "published"),
-    [
-        ("output/new", "elsewhere/model"),
-        ("elsewhere/new", "output/model"),
-        ("elsewhere/new", "elsewhere/model"),
-        ("output/new", "output/deeper/model"),
-        ("output/new", "output/../elsewhere/model"),
-        ("output/new", "model"),
-    ],
-)
-def test_publish_goes_nowhere_else(
-    clock: Clock, tmp_path: Path, written: str, published: str
-) -> None:
-    for place in ("output/deeper", "elsewhere"):
-        (tmp_path / place).mkdir(parents=True)
-    (tmp_path / written).write_text("content")
-    job = make_job(clock, output=str(tmp_path / "output"))
-    Worker(job)
-    with pytest.raises(InvalidRequestError, match="not a place that this job writes to"):
-        job.publish(0, "w", tmp_path / written, tmp_path / published)
-    assert (tmp_path / written).read_text() == "content"
-    assert not (tmp_path / published).exists()
-
-
-def test_a_job_without_places_publishes_nothing(clock: Clock) -> None:
-    job = make_job(clock)
-    Worker(job)
-    with pytest.raises(InvalidRequestError):
-        job.publish(0, "w", Path("new"), Path("model"))
-
-
-def test_a_rename_that_fails(clock: Clock, tmp_path: Path) -> None:
-    job = make_job(clock, output=str(tmp_path))
-    Worker(job)
-    with pytest.raises(JobDirectoryError, match=r"cannot be renamed to.*No such file"):
-        job.publish(0, "w", tmp_path / "never written", tmp_path / "model")
-
-
 # Evaluations.
 
 
-def test_an_evaluation_is_kept_once(clock: Clock) -> None:
-    job = make_job(clock)
+def test_an_evaluation_is_kept_once(make_job: MakeJob) -> None:
+    job = make_job()
     Worker(job)
     keys = [EpochKey(TaskType.EVALUATION, 0, step) for step in (10, 20)]
     job.report_evaluation(0, "w", keys[0], {"accuracy": 0.5})
@@ -291,8 +162,8 @@ def test_an_evaluation_is_kept_once(clock: Clock) -> None:
 # The ways to end.
 
 
-def test_stop_training(clock: Clock) -> None:
-    job = make_job(clock)
+def test_stop_training(make_job: MakeJob) -> None:
+    job = make_job()
     worker = Worker(job)
     leases = worker.call(max_leases=1).leases
     job.stop_training(0, "w", "enough")
@@ -303,8 +174,8 @@ def test_stop_training(clock: Clock) -> None:
     assert (job.state, job.status().reason) == (JobState.FINISHED, "enough")
 
 
-def test_a_worker_that_leaves_early_gives_its_leases_back(clock: Clock) -> None:
-    job = make_job(clock)
+def test_a_worker_that_leaves_early_gives_its_leases_back(make_job: MakeJob) -> None:
+    job = make_job()
     worker = Worker(job, "one")
     worker.call()
     worker.leave()
@@ -316,8 +187,8 @@ def test_a_worker_that_leaves_early_gives_its_leases_back(clock: Clock) -> None:
     assert account(job)["committed"] == 12
 
 
-def test_the_job_is_finished_when_the_last_worker_leaves(clock: Clock) -> None:
-    job = make_job(clock, data_only=True)
+def test_the_job_is_finished_when_the_last_worker_leaves(make_job: MakeJob) -> None:
+    job = make_job(data_only=True)
     one, two = Worker(job, "one"), Worker(job, "two")
     finish_training(one)
     one.leave()
@@ -326,8 +197,8 @@ def test_the_job_is_finished_when_the_last_worker_leaves(clock: Clock) -> None:
     assert job.state is JobState.FINISHED
 
 
-def test_a_failure_fails_the_job_and_everybody_is_told(clock: Clock) -> None:
-    job = make_job(clock, data_only=True)
+def test_a_failure_fails_the_job_and_everybody_is_told(make_job: MakeJob) -> None:
+    job = make_job(data_only=True)
     one, two = Worker(job, "one"), Worker(job, "two")
     one.call(max_leases=1)
     one.leave("file x: at byte 7: torn")
@@ -336,7 +207,7 @@ def test_a_failure_fails_the_job_and_everybody_is_told(clock: Clock) -> None:
     with pytest.raises(JobFailedError, match="the job is failed: file x: at byte 7: torn"):
         two.call()
     with pytest.raises(JobFailedError):
-        job.heartbeat(two.worker_id, "two")
+        two.beat(0, [])
     with pytest.raises(JobFailedError):
         Worker(job, "three")
     # The first reason stays.
@@ -346,39 +217,16 @@ def test_a_failure_fails_the_job_and_everybody_is_told(clock: Clock) -> None:
     assert (job.state, job.status().reason) == (JobState.FAILED, "file x: at byte 7: torn")
 
 
-def test_a_failure_after_the_last_record_fails_the_job(clock: Clock) -> None:
-    job = make_job(clock)
+def test_a_failure_after_the_last_record_fails_the_job(make_job: MakeJob) -> None:
+    job = make_job()
     worker = Worker(job)
     finish_training(worker)
     worker.leave("the model cannot be saved")
     assert job.state is JobState.FAILED
 
 
-def test_losing_the_worker_that_has_the_model_fails_the_job(clock: Clock) -> None:
-    job = make_job(clock)
-    worker = Worker(job)
-    worker.call()
-    job.lose(0, "killed by SIGKILL")
-    assert (job.state, job.status().reason) == (JobState.FAILED, "killed by SIGKILL")
-    assert account(job)["leases_lost"] == 3
-
-
-def test_losing_it_after_the_last_record_fails_the_job_too(clock: Clock) -> None:
-    # The model is not saved yet, or the worker would have left.
-    job = make_job(clock)
-    finish_training(Worker(job))
-    job.lose(0, "killed by SIGKILL")
-    assert (job.state, job.status().reason) == (JobState.FAILED, "killed by SIGKILL")
-
-
-def test_losing_a_worker_that_never_registered_fails_the_job(clock: Clock) -> None:
-    job = make_job(clock)
-    job.lose(0, "ended with exit code 1")
-    assert job.state is JobState.FAILED
-
-
-def test_losing_a_worker_of_a_data_only_job_gives_its_leases_to_others(clock: Clock) -> None:
-    job = make_job(clock, data_only=True)
+def test_losing_a_worker_of_a_data_only_job_gives_its_leases_to_others(make_job: MakeJob) -> None:
+    job = make_job(data_only=True)
     one, two = Worker(job, "one"), Worker(job, "two")
     first, second, third = one.call().leases
     one.call([Commit(1, [Interval(first.token, 0, 3)])], max_leases=0)
@@ -393,8 +241,8 @@ def test_losing_a_worker_of_a_data_only_job_gives_its_leases_to_others(clock: Cl
     assert (account(job)["committed"], account(job)["leases_lost"]) == (12, 3)
 
 
-def test_losing_a_worker_after_the_end_changes_nothing(clock: Clock) -> None:
-    job = make_job(clock)
+def test_losing_a_worker_after_the_end_changes_nothing(make_job: MakeJob) -> None:
+    job = make_job()
     worker = Worker(job)
     finish_training(worker)
     worker.leave()
@@ -402,8 +250,8 @@ def test_losing_a_worker_after_the_end_changes_nothing(clock: Clock) -> None:
     assert (job.state, job.status().reason) == (JobState.FINISHED, "")
 
 
-def test_interrupt(clock: Clock) -> None:
-    job = make_job(clock)
+def test_interrupt(make_job: MakeJob) -> None:
+    job = make_job()
     worker = Worker(job)
     job.interrupt()
     assert job.state is JobState.INTERRUPTED
@@ -414,42 +262,116 @@ def test_interrupt(clock: Clock) -> None:
 # Time.
 
 
-def test_silent_workers_are_lost(clock: Clock) -> None:
-    job = make_job(clock, data_only=True)
+def tick(job: Job, clock: Clock, seconds: int) -> None:
+    """Lets time pass as it does for a master that runs."""
+    for _ in range(seconds):
+        clock.now_s += 1
+        job.tick()
+
+
+def test_silent_workers_are_lost(make_job: MakeJob, clock: Clock) -> None:
+    job = make_job(data_only=True)
     one, two = Worker(job, "one"), Worker(job, "two")
     one.call(max_leases=1)
-    clock.now_s += 29
-    job.heartbeat(two.worker_id, "two")
-    job.lose_silent_workers()
-    clock.now_s += 2
-    job.lose_silent_workers()
+    tick(job, clock, 29)
+    two.beat(0, [])
+    tick(job, clock, 2)
     assert [each.description for each in job.status().workers] == ["host two"]
     assert account(job)["leases_lost"] == 1
     with pytest.raises(UnknownWorkerError):
         one.call()
+    with pytest.raises(UnknownWorkerError, match="given up for lost"):
+        Worker(job, "one")
 
 
-def test_a_silent_worker_with_a_model_fails_the_job(clock: Clock) -> None:
-    job = make_job(clock)
-    Worker(job)
-    clock.now_s += 31
-    job.lose_silent_workers()
-    assert job.state is JobState.FAILED
-    assert job.status().reason == "worker 0 was silent for 31 s"
-
-
-def test_a_supervised_worker_may_be_silent(clock: Clock) -> None:
-    job = make_job(clock)
+def test_a_worker_that_a_platform_watches_hangs_when_it_is_silent_for_long(
+    make_job: MakeJob, clock: Clock
+) -> None:
+    job = make_job()
     job.supervise(0)
     worker = Worker(job, requested_id=0)
-    clock.now_s += 10_000
-    job.lose_silent_workers()
+    tick(job, clock, 180)
+    assert job.hung_workers() == []
+    tick(job, clock, 1)
+    assert job.hung_workers() == [(0, "it was silent for 181 s")]
+    # It is for the platform to end the process.
     assert worker.call().answer is Answer.LEASED
+    assert job.hung_workers() == []
     assert job.status().workers[0].silent_s == 0
 
 
-def test_the_rate_and_what_remains(clock: Clock) -> None:
-    job = make_job(clock, num_epochs=2)
+def test_a_worker_is_watched_from_when_the_platform_says_so(
+    make_job: MakeJob, clock: Clock
+) -> None:
+    job = make_job(data_only=True)
+    Worker(job, "before")
+    job.supervise(0)
+    Worker(job, "not watched")
+    tick(job, clock, 31)
+    assert [each.description for each in job.status().workers] == ["host before"]
+
+
+# Heartbeats.
+
+
+def test_leases_of_a_lost_reply_come_back_at_once(make_job: MakeJob) -> None:
+    job = make_job(data_only=True)
+    one, two = Worker(job, "one"), Worker(job, "two")
+    first = one.call(max_leases=1).leases
+    one.call(max_leases=1)  # the reply is lost, and the worker will not ask again
+    one.beat(1, [first[0].token])
+    assert account(job)["leased"] == 8  # it might still be under way
+    one.beat(2, [first[0].token])
+    assert account(job)["leased"] == 4
+    assert len(two.call().leases) == 2
+    assert one.call([whole(1, first)]).fenced_steps == []
+    assert account(job)["leases_lost"] == 0
+
+
+def test_a_heartbeat_that_lists_everything_changes_nothing(make_job: MakeJob) -> None:
+    job = make_job(data_only=True)
+    one = Worker(job, "one")
+    tokens = [lease.token for lease in one.call().leases]
+    before = account(job)
+    one.beat(1, [*tokens, 999])
+    assert account(job) == before
+
+
+def test_returned_leases_go_to_others(make_job: MakeJob) -> None:
+    job = make_job(data_only=True)
+    one, two = Worker(job, "one"), Worker(job, "two")
+    leases = one.call().leases
+    assert two.call().answer is Answer.WAIT
+    assert one.call(max_leases=0).recalled == 1
+    assert one.call(max_leases=0, returned=[leases[-1].token]).recalled == 0
+    (moved,) = two.call().leases
+    assert moved.task == leases[-1].task
+    assert one.call([whole(1, leases)], max_leases=0).fenced_steps == [1]
+    assert account(job)["committed"] == 0
+
+
+# Slow evaluations.
+
+
+def test_the_tail_of_a_slow_evaluation_goes_to_who_waits(make_job: MakeJob, clock: Clock) -> None:
+    job = make_job(data_only=True, tables=((Shard("a", 0, 12),), (Shard("v", 0, 4),)))
+    one, two = Worker(job, "one"), Worker(job, "two")
+    (slow,) = one.call(key=AT_STEP).leases
+    assert slow.size == 4
+    clock.now_s += 2
+    job.tick()
+    assert two.call(key=AT_STEP).answer is Answer.WAIT
+    job.tick()
+    (tail,) = two.call(key=AT_STEP).leases
+    assert (tail.start_position, tail.end_position) == (2, 4)
+    assert two.call([whole(1, [tail])], key=AT_STEP).answer is Answer.WAIT
+    first_half = Commit(1, [Interval(slow.token, 0, 2)])
+    assert one.call([first_half], key=AT_STEP).answer is Answer.EPOCH_ENDED
+    assert account(job, 1)["missing"] == 0
+
+
+def test_the_rate_and_what_remains(make_job: MakeJob, clock: Clock) -> None:
+    job = make_job(num_epochs=2)
     worker = Worker(job)
     leases = worker.call().leases
     clock.now_s += 100  # TensorFlow takes its time to start
@@ -462,6 +384,6 @@ def test_the_rate_and_what_remains(clock: Clock) -> None:
     assert status.remaining_s == pytest.approx(10.0)
 
 
-def test_max_step_limits_the_total(clock: Clock) -> None:
-    assert make_job(clock, max_step=3).status().total_records == 6
-    assert make_job(clock, max_step=300).status().total_records == 12
+def test_max_step_limits_the_total(make_job: MakeJob) -> None:
+    assert make_job(max_step=3).status().total_records == 6
+    assert make_job(max_step=300).status().total_records == 12

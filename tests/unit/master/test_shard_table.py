@@ -9,7 +9,7 @@ from elasticdl_like.tasks import Shard
 
 
 def ranges(table: ShardTable) -> list[tuple[str, int, int]]:
-    return [table.task_range(number) for number in range(table.num_tasks)]
+    return [table.task_range(number)[:3] for number in range(table.num_tasks)]
 
 
 def test_shards_are_cut_in_their_order() -> None:
@@ -36,8 +36,18 @@ def test_no_shards() -> None:
 def test_a_huge_shard_costs_nothing() -> None:
     table = ShardTable([Shard("a", 5, 10**18), Shard("b", 0, 1)], 1)
     assert table.num_tasks == 10**18 + 1
-    assert table.task_range(10**18 - 1) == ("a", 10**18 + 4, 10**18 + 5)
-    assert table.task_range(10**18) == ("b", 0, 1)
+    assert table.task_range(10**18 - 1) == ("a", 10**18 + 4, 10**18 + 5, 10**18 - 1)
+    assert table.task_range(10**18) == ("b", 0, 1, 10**18)
+
+
+def test_ordinals_number_the_records_of_the_data_set() -> None:
+    table = ShardTable([Shard("a", 10, 7), Shard("b", 0, 3), Shard("c", 100, 1)], 3)
+    expected = 0
+    for number in range(table.num_tasks):
+        _, start, end, ordinal = table.task_range(number)
+        assert ordinal == expected
+        expected += end - start
+    assert expected == table.num_records == 11
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)

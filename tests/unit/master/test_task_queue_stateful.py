@@ -13,10 +13,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from elasticdl_like.errors import InvalidRequestError
-from elasticdl_like.master.shard_table import ShardTable
+from elasticdl_like.master.plan import Plan
 from elasticdl_like.master.task_queue import TaskQueue
 from elasticdl_like.ordering import position_order
-from elasticdl_like.tasks import Answer, Commit, EpochKey, Interval, Lease, Shard, TaskType
+from elasticdl_like.tasks import (
+    Answer,
+    Commit,
+    EpochKey,
+    Interval,
+    Lease,
+    LeaseRequest,
+    Shard,
+    TaskType,
+)
 
 NUM_EPOCHS = 3
 WORKERS = st.integers(0, 2)
@@ -48,7 +57,11 @@ def records_of(lease: Lease) -> list[Record]:
 
 def make_queue(table: str, seed: int | None) -> TaskQueue:
     shards, records_per_task = TABLES[table]
-    return TaskQueue(ShardTable(shards, records_per_task), None, NUM_EPOCHS, seed)
+    return TaskQueue([shards], Plan(0, None, records_per_task, NUM_EPOCHS, seed))
+
+
+def ask(queue: TaskQueue, worker: int, epoch: int, max_leases: int) -> tuple[Answer, list[Lease]]:
+    return queue.request(LeaseRequest(worker, "", 1, key(epoch), max_leases=max_leases))
 
 
 @cache
@@ -59,7 +72,7 @@ def order_for_one_worker(table: str, seed: int | None) -> list[list[Record]]:
     for epoch in range(NUM_EPOCHS):
         found: list[Record] = []
         while not found or queue.training_epoch == epoch:
-            _, (lease,) = queue.request(0, key(epoch), 1)
+            _, (lease,) = ask(queue, 0, epoch, 1)
             found += records_of(lease)
             interval = Interval(lease.token, lease.start_position, lease.end_position)
             assert queue.commit(0, key(epoch), Commit(1, [interval]))
@@ -120,9 +133,9 @@ class TaskQueueMachine(RuleBasedStateMachine):
 
     @rule(worker=WORKERS, max_leases=st.integers(1, 4))
     def lease(self, worker: int, max_leases: int) -> None:
-        answer, leases = self.queue.request(worker, key(self.epoch), max_leases)
+        answer, leases = ask(self.queue, worker, self.epoch, max_leases)
         if self.over or self.stopped:
-            assert (answer, leases) == (Answer.END, ())
+            assert (answer, leases) == (Answer.END, [])
             return
         assert answer is (Answer.LEASED if self.waiting else Answer.WAIT)
         assert len(leases) <= max_leases
@@ -186,13 +199,16 @@ class TaskQueueMachine(RuleBasedStateMachine):
             if self.held_by(each):
                 self.commit(each, [(held, held.left) for held in self.held_by(each)])
 
+    def give_up(self, held: Held) -> None:
+        del self.held[held.lease.token]
+        self.dead.append(held)
+        self.waiting.update(held.records[held.done :])
+
     @rule(worker=WORKERS, lost=st.booleans())
     def lose_worker(self, worker: int, lost: bool) -> None:
         self.queue.take_back(worker, lost)
         for held in self.held_by(worker):
-            del self.held[held.lease.token]
-            self.dead.append(held)
-            self.waiting.update(held.records[held.done :])
+            self.give_up(held)
             self.lost += lost
 
     @precondition(lambda self: self.dead and not self.over)
@@ -200,14 +216,16 @@ class TaskQueueMachine(RuleBasedStateMachine):
     def stale_commit_is_fenced(self, data: st.DataObject) -> None:
         stale = data.draw(st.sampled_from(self.dead))
         intervals = [stale.interval(max(stale.left, 1))]
-        # Good intervals beside it do not help.
-        others = self.held_by(stale.worker)
-        if others:
-            intervals.insert(0, others[0].interval(1))
+        # Good intervals beside it do not help; their leases go with it.
+        others = self.held_by(stale.worker)[:1]
+        for held in others:
+            intervals.insert(0, held.interval(1))
         self.step += 1
         assert not self.queue.commit(stale.worker, key(self.epoch), Commit(self.step, intervals))
         self.step -= 1
         self.fenced += 1
+        for held in others:
+            self.give_up(held)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), by=st.integers(1, 2))
@@ -227,8 +245,8 @@ class TaskQueueMachine(RuleBasedStateMachine):
         right = held.interval(held.left)
         end = right.end_position + extra
         start = right.start_position + shift
-        if shift == 0 and start < end <= right.end_position:
-            return
+        if shift == 0 and start < end:
+            return  # right, or beyond a cut
         with pytest.raises(InvalidRequestError):
             self.queue.commit(
                 held.worker,
@@ -241,10 +259,10 @@ class TaskQueueMachine(RuleBasedStateMachine):
         if self.stopped:
             return
         if self.epoch > 0:
-            assert self.queue.request(worker, key(self.epoch - 1), 2)[0] is Answer.EPOCH_ENDED
+            assert ask(self.queue, worker, self.epoch - 1, 2)[0] is Answer.EPOCH_ENDED
         if self.epoch + 1 < NUM_EPOCHS:
             with pytest.raises(InvalidRequestError):
-                self.queue.request(worker, key(self.epoch + 1), 2)
+                ask(self.queue, worker, self.epoch + 1, 2)
 
     # Stopping makes most rules idle, so it is left to chance as little as there is.
     @precondition(lambda self: self.step > 8)

@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 from elasticdl_like.errors import InvalidRequestError
 from elasticdl_like.proto import convert
 from elasticdl_like.proto import elasticdl_pb2 as pb
-from elasticdl_like.tasks import Answer, Commit, EpochKey, Interval, Lease, Task, TaskType
+from elasticdl_like.tasks import (
+    Answer,
+    Commit,
+    EpochKey,
+    Interval,
+    Lease,
+    LeaseReply,
+    LeaseRequest,
+    StartPoint,
+    Task,
+    TaskType,
+)
 
 bounded = settings(derandomize=True, deadline=None, max_examples=100)
 
@@ -21,7 +32,39 @@ KEYS = st.builds(EpochKey, TYPES, NUMBERS, NUMBERS)
 TASKS = st.builds(Task, NAMES, NUMBERS, NUMBERS, NUMBERS, TYPES)
 LEASES = st.builds(Lease, TOKENS, TASKS, NUMBERS, NUMBERS, st.none() | TOKENS)
 COMMITS = st.builds(
-    Commit, NUMBERS, st.lists(st.builds(Interval, TOKENS, NUMBERS, NUMBERS), max_size=4)
+    Commit,
+    NUMBERS,
+    st.lists(st.builds(Interval, TOKENS, NUMBERS, NUMBERS), max_size=4),
+    NAMES,
+    st.booleans(),
+)
+# NaN is not equal to itself.
+FLOATS = st.floats(allow_nan=False)
+REQUESTS = st.builds(
+    LeaseRequest,
+    NUMBERS,
+    NAMES,
+    TOKENS,
+    KEYS,
+    st.lists(COMMITS, max_size=3),
+    NUMBERS,
+    st.lists(TOKENS, max_size=4),
+    st.none() | FLOATS,
+)
+REPLIES = st.builds(
+    LeaseReply,
+    st.sampled_from(Answer),
+    st.lists(LEASES, max_size=3),
+    st.lists(NUMBERS, max_size=3),
+    NUMBERS,
+)
+STARTS = st.builds(
+    StartPoint,
+    NUMBERS,
+    NUMBERS,
+    NAMES,
+    st.none() | KEYS,
+    st.dictionaries(NAMES, FLOATS, max_size=3),
 )
 
 
@@ -50,15 +93,43 @@ def test_an_order_key_of_zero_is_not_no_order_key() -> None:
 
 
 @bounded
-@given(COMMITS)
-def test_commit(commit: Commit) -> None:
-    assert convert.commit_from_proto(over_the_wire(convert.commit_to_proto(commit))) == commit
+@given(REQUESTS)
+def test_lease_request(request: LeaseRequest) -> None:
+    message = convert.lease_request_to_proto(request)
+    assert convert.lease_request_from_proto(over_the_wire(message)) == request
+    assert convert.lease_request_from_bytes(message.SerializeToString()) == request
 
 
-@pytest.mark.parametrize("answer", Answer)
-def test_answer(answer: Answer) -> None:
-    reply = over_the_wire(pb.CommitAndLeaseReply(answer=convert.answer_to_proto(answer)))
-    assert convert.answer_from_proto(reply.answer) is answer
+@bounded
+@given(REPLIES)
+def test_lease_reply(reply: LeaseReply) -> None:
+    message = over_the_wire(convert.lease_reply_to_proto(reply))
+    assert convert.lease_reply_from_proto(message) == reply
+
+
+@bounded
+@given(STARTS)
+def test_start_point(start: StartPoint) -> None:
+    message = over_the_wire(convert.start_point_to_proto(start))
+    assert convert.start_point_from_proto(message) == start
+
+
+def test_a_loss_of_zero_is_not_no_loss() -> None:
+    for loss in (0.0, None):
+        request = LeaseRequest(1, "a", 1, EpochKey(TaskType.TRAINING, 0), loss=loss)
+        message = over_the_wire(convert.lease_request_to_proto(request))
+        assert convert.lease_request_from_proto(message).loss == loss
+
+
+def test_an_evaluation_at_step_zero_is_not_no_evaluation() -> None:
+    for evaluated in (EpochKey(TaskType.TRAINING, 0), None):
+        message = over_the_wire(convert.start_point_to_proto(StartPoint(evaluated=evaluated)))
+        assert convert.start_point_from_proto(message).evaluated == evaluated
+
+
+def test_bytes_that_are_no_request_are_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="not a request for leases"):
+        convert.lease_request_from_bytes(b"\xff\xff")
 
 
 def test_every_number_of_the_protocol_has_a_value_of_ours() -> None:

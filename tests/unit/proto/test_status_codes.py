@@ -8,6 +8,7 @@ from elasticdl_like.proto.status_codes import error_from_status, status_code
 
 # What a worker's reaction depends on must arrive as what it was.
 EXACT = {
+    errors.AuthenticationError,
     errors.UnknownWorkerError,
     errors.InvalidRequestError,
     errors.JobFailedError,
@@ -34,6 +35,23 @@ def test_these_errors_arrive_as_they_are(kind: type[errors.ElasticdlError]) -> N
     arrived = error_from_status(status_code(make(kind)), "what happened")
     assert type(arrived) is kind
     assert str(arrived) == "what happened"
+
+
+@pytest.mark.parametrize(
+    "kind", sorted(all_errors(errors.RetryableError), key=lambda kind: kind.__name__)
+)
+def test_what_may_pass_arrives_as_a_call_to_repeat(kind: type[errors.ElasticdlError]) -> None:
+    arrived = error_from_status(status_code(make(kind)), "what happened")
+    assert type(arrived) is errors.MasterUnavailableError
+    assert str(arrived) == "what happened"
+
+
+def test_a_message_that_is_too_large_is_not_tried_again() -> None:
+    # gRPC's own words; tests/faults/test_control_plane.py has them from a real server.
+    message = "SERVER: Received message larger than max (5000000 vs. 4194304)"
+    error = error_from_status(grpc.StatusCode.RESOURCE_EXHAUSTED, message)
+    assert type(error) is errors.InvalidRequestError
+    assert str(error) == message
 
 
 @pytest.mark.parametrize(
@@ -64,6 +82,7 @@ def test_only_a_call_without_an_answer_is_tried_again(code: grpc.StatusCode) -> 
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
     }
     assert isinstance(error, errors.RetryableError) == (code in again)
     assert isinstance(error, errors.PermanentError) == (code not in again)

@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import threading
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from queue_master import QueueMaster
+from queue_master import make_queue as make_queue_of
 
 from elasticdl_like.data_readers import AbstractDataReader, BatchDataReader
-from elasticdl_like.errors import ModelDefinitionError, ReaderError, RecordCountError
-from elasticdl_like.master.shard_table import ShardTable
+from elasticdl_like.errors import ModelDefinitionError
 from elasticdl_like.master.task_queue import TaskQueue
-from elasticdl_like.tasks import Commit, EpochKey, Shard, Task, TaskType
-from elasticdl_like.worker.dataset import Batch, BatchPipeline, make_pipeline
-from elasticdl_like.worker.master_client import LeaseReply
+from elasticdl_like.tasks import EpochKey, Shard, Task, TaskType
+from elasticdl_like.worker.blocks import Batch
+from elasticdl_like.worker.dataset import BatchPipeline, make_pipeline
 from elasticdl_like.worker.task_stream import TaskStream
-
-WORKER = 0
-
-
-class QueueClient:
-    """The two-way conversation with a master, without the wire."""
-
-    def __init__(self, queue: TaskQueue) -> None:
-        self.queue = queue
-        self._lock = threading.Lock()
-
-    def commit_and_lease(
-        self, key: EpochKey, commits: Sequence[Commit], max_leases: int, loss: float | None
-    ) -> LeaseReply:
-        with self._lock:
-            fenced = [each.step for each in commits if not self.queue.commit(WORKER, key, each)]
-            answer, leases = self.queue.request(WORKER, key, max_leases)
-        return LeaseReply(answer, leases, fenced)
 
 
 class NumberReader(BatchDataReader):
@@ -55,27 +38,44 @@ ALL_NUMBERS = [*range(100), *range(1000, 1037)]
 
 
 def make_queue(num_epochs: int = 2, shuffle_seed: int | None = None, size: int = 16) -> TaskQueue:
-    table = ShardTable([Shard("a", 0, 100), Shard("b", 0, 37)], records_per_task=size)
-    return TaskQueue(table, None, num_epochs, shuffle_seed)
+    shards = [Shard("a", 0, 100), Shard("b", 0, 37)]
+    return make_queue_of(shards, size, num_epochs, shuffle_seed)
 
 
 def parse_batch(records, mode, metadata):
     return tf.strings.to_number(records, tf.int32)
 
 
-def run_epoch(pipeline: BatchPipeline, client: QueueClient, epoch: int) -> list[Batch]:
+def run_epoch(pipeline: BatchPipeline, client: QueueMaster, epoch: int) -> list[Batch]:
+    """Uses every batch of an epoch up, or says that it cannot be used."""
     batches = []
     with TaskStream(client, EpochKey(TaskType.TRAINING, epoch)) as stream:
         for step, batch in enumerate(pipeline.batches(stream), start=1):
             batches.append(batch)
-            stream.commit(step, batch.intervals)
+            if batch.problem:
+                stream.fail(step, batch.intervals, batch.problem)
+            else:
+                stream.commit(step, batch.intervals)
     return batches
+
+
+def numbers_of(batches: list[Batch]) -> list[int]:
+    return np.concatenate([each.data.numpy() for each in batches if not each.problem]).tolist()
+
+
+def numbers_of_pieces(batch: Batch) -> list[int]:
+    """The records of a batch, in natural order, as its pieces tell."""
+    numbers: list[int] = []
+    for piece in batch.pieces:
+        base = piece.lease.task.start + (0 if piece.lease.task.shard_name == "a" else 1000)
+        numbers += range(base + piece.start_position, base + piece.end_position)
+    return numbers
 
 
 @pytest.mark.parametrize("shuffle_seed", [None, 3])
 @pytest.mark.parametrize("minibatch_size", [1, 10, 16, 64, 1000])
 def test_feed_batch_uses_every_record_of_every_epoch_once(minibatch_size, shuffle_seed):
-    client = QueueClient(make_queue(num_epochs=2, shuffle_seed=shuffle_seed))
+    client = QueueMaster(make_queue(num_epochs=2, shuffle_seed=shuffle_seed))
     pipeline = make_pipeline(NumberReader(), TaskType.TRAINING, minibatch_size, None, parse_batch)
     orders = []
     for epoch in range(2):
@@ -95,14 +95,10 @@ def test_feed_batch_uses_every_record_of_every_epoch_once(minibatch_size, shuffl
 
 
 def test_batch_holds_exactly_the_records_of_its_pieces():
-    client = QueueClient(make_queue(num_epochs=1, shuffle_seed=None))
+    client = QueueMaster(make_queue(num_epochs=1, shuffle_seed=None))
     pipeline = make_pipeline(NumberReader(), TaskType.TRAINING, 10, None, parse_batch)
     for batch in run_epoch(pipeline, client, 0):
-        expected = []
-        for piece in batch.pieces:
-            base = piece.lease.task.start + (0 if piece.lease.task.shard_name == "a" else 1000)
-            expected += range(base + piece.start_position, base + piece.end_position)
-        assert batch.data.numpy().tolist() == expected
+        assert batch.data.numpy().tolist() == numbers_of_pieces(batch)
     pipeline.close()
 
 
@@ -112,7 +108,7 @@ def feed_shuffled(dataset, mode, metadata):
 
 @pytest.mark.parametrize("minibatch_size", [1, 10, 64, 1000])
 def test_feed_uses_every_record_of_every_epoch_once(minibatch_size):
-    client = QueueClient(make_queue(num_epochs=2, shuffle_seed=5))
+    client = QueueMaster(make_queue(num_epochs=2, shuffle_seed=5))
     pipeline = make_pipeline(NumberReader(), TaskType.TRAINING, minibatch_size, feed_shuffled, None)
     for epoch in range(2):
         batches = run_epoch(pipeline, client, epoch)
@@ -122,7 +118,7 @@ def test_feed_uses_every_record_of_every_epoch_once(minibatch_size):
 
 
 def test_feed_commits_a_lease_with_the_batch_that_takes_its_last_element():
-    client = QueueClient(make_queue(num_epochs=1, shuffle_seed=None))
+    client = QueueMaster(make_queue(num_epochs=1, shuffle_seed=None))
     pipeline = make_pipeline(NumberReader(), TaskType.TRAINING, 10, feed_shuffled, None)
     seen: Counter[str] = Counter()
     committed: Counter[str] = Counter()
@@ -138,7 +134,7 @@ def test_feed_commits_a_lease_with_the_batch_that_takes_its_last_element():
 
 
 def test_feed_that_filters_everything_uses_the_records_up_without_a_step():
-    client = QueueClient(make_queue(num_epochs=1))
+    client = QueueMaster(make_queue(num_epochs=1))
     pipeline = make_pipeline(
         NumberReader(),
         TaskType.TRAINING,
@@ -154,7 +150,7 @@ def test_feed_that_filters_everything_uses_the_records_up_without_a_step():
 
 
 def test_feed_that_repeats_sees_each_record_as_often_as_it_says():
-    client = QueueClient(make_queue(num_epochs=1))
+    client = QueueMaster(make_queue(num_epochs=1))
     pipeline = make_pipeline(
         NumberReader(),
         TaskType.TRAINING,
@@ -181,7 +177,7 @@ class TupleReader(AbstractDataReader):
 
 
 def test_reader_of_two_methods_with_tuples():
-    client = QueueClient(make_queue(num_epochs=1, shuffle_seed=1))
+    client = QueueMaster(make_queue(num_epochs=1, shuffle_seed=1))
     pipeline = make_pipeline(
         TupleReader(), TaskType.TRAINING, 10, None, lambda records, mode, metadata: records
     )
@@ -208,7 +204,7 @@ class ColumnReader(BatchDataReader):
 
 
 def test_reader_of_columns():
-    client = QueueClient(make_queue(num_epochs=1, shuffle_seed=1))
+    client = QueueMaster(make_queue(num_epochs=1, shuffle_seed=1))
     pipeline = make_pipeline(
         ColumnReader(), TaskType.TRAINING, 10, None, lambda records, mode, metadata: records
     )
@@ -228,7 +224,7 @@ def test_a_tuple_of_one_stays_a_tuple():
         def read_records(self, task):
             return ((index,) for index in range(task.start, task.end))
 
-    client = QueueClient(make_queue(num_epochs=1))
+    client = QueueMaster(make_queue(num_epochs=1))
     pipeline = make_pipeline(
         OneReader(), TaskType.TRAINING, 10, None, lambda records, mode, metadata: records[0] + 1
     )
@@ -237,53 +233,207 @@ def test_a_tuple_of_one_stays_a_tuple():
     assert batches[0].data.numpy().tolist() == list(range(1, 11))
 
 
+BAD = {20, 21, 22, 57, 1036}
+
+
+class DamagedReader(NumberReader):
+    """Some records cannot be read: the batches before them can."""
+
+    def read_record_batches(self, task):
+        for batch in super().read_record_batches(task):
+            for record in batch:
+                if int(record) in BAD:
+                    raise OSError(f"record {int(record)} is damaged")
+            yield batch
+
+
 class ShortReader(NumberReader):
+    """Record 20 is left out."""
+
     def read_record_batches(self, task):
-        yield [b"1"] * (task.size - 1)
+        for batch in super().read_record_batches(task):
+            yield [record for record in batch if record != b"20"]
 
 
-class RaisingReader(NumberReader):
+class LongReader(NumberReader):
+    """A range that has record 20 in it has one too many."""
+
     def read_record_batches(self, task):
-        raise RuntimeError("the service is gone")
-        yield
+        yield from super().read_record_batches(task)
+        if task.shard_name == "a" and task.start <= 20 < task.end:
+            yield [b"21"]
 
 
 class WrongTypeReader(NumberReader):
+    """Some records are not bytes."""
+
     def read_record_batches(self, task):
-        yield [1.5] * task.size
+        for batch in super().read_record_batches(task):
+            yield [1.5 if int(record) in BAD else record for record in batch]
 
 
+@pytest.mark.parametrize("shuffle_seed", [None, 3])
 @pytest.mark.parametrize("style", ["feed", "feed_batch"])
 @pytest.mark.parametrize(
-    ("reader", "error", "said"),
+    ("reader", "bad", "said"),
     [
-        (ShortReader(), RecordCountError, "15 records instead of 16"),
-        (RaisingReader(), ReaderError, "RuntimeError: the service is gone"),
-        (WrongTypeReader(), ReaderError, "expected bytes, found float"),
+        (DamagedReader(), BAD, r"OSError: record \d+ is damaged"),
+        (ShortReader(), {20}, "yielded 0 records instead of 1"),
+        (LongReader(), {20}, "more than the 1 records it was asked for"),
+        (WrongTypeReader(), BAD, "expected bytes, found float"),
     ],
 )
-def test_errors_of_the_reader_come_out_as_they_are(style, reader, error, said):
-    client = QueueClient(make_queue())
+def test_records_that_cannot_be_read_are_found_and_all_others_used_once(
+    style, reader, bad, said, shuffle_seed
+):
+    client = QueueMaster(make_queue(num_epochs=1, shuffle_seed=shuffle_seed))
     feed = {"feed": feed_shuffled, "feed_batch": None}[style]
     feed_batch = {"feed": None, "feed_batch": parse_batch}[style]
     pipeline = make_pipeline(reader, TaskType.TRAINING, 10, feed, feed_batch)
-    with pytest.raises(error, match=said):
-        run_epoch(pipeline, client, 0)
+    batches = run_epoch(pipeline, client, 0)
     pipeline.close()
+    assert sorted(numbers_of(batches)) == [each for each in ALL_NUMBERS if each not in bad]
+    entry = client.queue.ledger()[0]
+    assert (entry.committed, entry.quarantined, entry.missing) == (137 - len(bad), len(bad), 0)
+    assert client.queue.ended
+    assert re.search(said, client.queue.last_unusable.problem)
 
 
 @pytest.mark.parametrize("style", ["feed", "feed_batch"])
-def test_a_record_that_cannot_be_parsed_is_an_error_of_the_model_file(style):
-    def parse(records, *_):
-        return tf.io.decode_raw(tf.strings.join(["x", records]), tf.int64)
+def test_a_lease_that_cannot_be_read_is_used_in_no_part(style):
+    client = QueueMaster(make_queue(num_epochs=1, size=64))
+    feed = {"feed": feed_shuffled, "feed_batch": None}[style]
+    feed_batch = {"feed": None, "feed_batch": parse_batch}[style]
+    pipeline = make_pipeline(DamagedReader(), TaskType.TRAINING, 10, feed, feed_batch)
+    batches = run_epoch(pipeline, client, 0)
+    pipeline.close()
+    # Its first readings, of seven records each, were as they should be.
+    assert batches[0].data is None
+    assert numbers_of_pieces(batches[0]) == [*range(64)]
+    assert "is damaged" in batches[0].problem
 
-    client = QueueClient(make_queue())
-    feed = {"feed": lambda dataset, *_: dataset.map(parse), "feed_batch": None}[style]
-    feed_batch = {"feed": None, "feed_batch": parse}[style]
-    pipeline = make_pipeline(NumberReader(), TaskType.TRAINING, 10, feed, feed_batch)
-    with pytest.raises(ModelDefinitionError, match=style):
+
+def parse_int(records, *_):
+    return tf.strings.to_number(tf.strings.regex_replace(records, "^(20|57|1036)$", "x"), tf.int32)
+
+
+def parse_in_python(records, *_):
+    def parse(array):
+        if set(array.numpy()) & {b"20", b"57", b"1036"}:
+            raise KeyError("no such record")
+        return array.numpy().astype(np.int32)
+
+    return tf.ensure_shape(tf.py_function(parse, [records], tf.int32), [None])
+
+
+@pytest.mark.parametrize("shuffle_seed", [None, 3])
+@pytest.mark.parametrize("minibatch_size", [1, 10, 64])
+@pytest.mark.parametrize("feed_batch", [parse_int, parse_in_python])
+def test_records_that_feed_batch_cannot_parse_are_found_and_all_others_used_once(
+    feed_batch, minibatch_size, shuffle_seed
+):
+    client = QueueMaster(make_queue(num_epochs=1, shuffle_seed=shuffle_seed))
+    pipeline = make_pipeline(NumberReader(), TaskType.TRAINING, minibatch_size, None, feed_batch)
+    batches = run_epoch(pipeline, client, 0)
+    pipeline.close()
+    assert sorted(numbers_of(batches)) == [n for n in ALL_NUMBERS if n not in (20, 57, 1036)]
+    assert client.queue.ledger()[0].quarantined == 3
+    assert "feed_batch failed on records" in client.queue.last_unusable.problem
+    if shuffle_seed is None:
+        for batch in batches:
+            assert batch.problem or batch.data.numpy().tolist() == numbers_of_pieces(batch)
+
+
+def test_a_feed_batch_that_always_fails_ends_the_epoch_all_the_same():
+    client = QueueMaster(make_queue(num_epochs=1))
+    pipeline = make_pipeline(
+        NumberReader(),
+        TaskType.TRAINING,
+        10,
+        None,
+        lambda records, *_: tf.strings.to_number(tf.strings.join(["x", records]), tf.int32),
+    )
+    batches = run_epoch(pipeline, client, 0)
+    pipeline.close()
+    assert all(batch.problem for batch in batches)
+    assert client.queue.ledger()[0].quarantined == len(ALL_NUMBERS)
+
+
+def test_what_is_no_fault_of_the_records_is_an_error_of_the_model_file():
+    def unfinished(records, *_):
+        def fail(array):
+            raise NotImplementedError("not yet")
+
+        return tf.py_function(fail, [records], tf.int32)
+
+    client = QueueMaster(make_queue())
+    pipeline = make_pipeline(NumberReader(), TaskType.TRAINING, 10, None, unfinished)
+    with pytest.raises(ModelDefinitionError, match=r"feed_batch failed on .*NotImplementedError"):
         run_epoch(pipeline, client, 0)
     pipeline.close()
+
+
+def test_a_record_that_feed_cannot_parse_is_an_error_of_the_model_file():
+    client = QueueMaster(make_queue(shuffle_seed=None))
+    pipeline = make_pipeline(
+        NumberReader(), TaskType.TRAINING, 10, lambda dataset, *_: dataset.map(parse_int), None
+    )
+    with pytest.raises(
+        ModelDefinitionError, match=r"feed failed on .*records \[16, 32\) of shard 'a'.*: Invalid"
+    ):
+        run_epoch(pipeline, client, 0)
+    pipeline.close()
+
+
+def test_a_batch_without_feed_is_always_aligned():
+    client = QueueMaster(make_queue(num_epochs=1))
+    pipeline = make_pipeline(NumberReader(), TaskType.TRAINING, 10, None, parse_batch)
+    assert all(batch.aligned for batch in run_epoch(pipeline, client, 0))
+    pipeline.close()
+
+
+@pytest.mark.parametrize("minibatch_size", [1, 8, 10, 16, 1000])
+def test_with_feed_a_batch_is_aligned_when_what_was_seen_is_what_was_committed(minibatch_size):
+    client = QueueMaster(make_queue(num_epochs=1, shuffle_seed=2))
+    pipeline = make_pipeline(NumberReader(), TaskType.TRAINING, minibatch_size, feed_shuffled, None)
+    seen = committed = 0
+    found = []
+    for batch in run_epoch(pipeline, client, 0):
+        seen += len(batch.data)
+        committed += sum(interval.size for interval in batch.intervals)
+        assert batch.aligned == (seen == committed)
+        found.append(batch.aligned)
+    assert found[-1]
+    assert all(found) == (minibatch_size == 1000)
+
+
+def test_with_feed_an_aligned_batch_comes_soon_when_it_is_asked_for():
+    client = QueueMaster(make_queue(num_epochs=1, size=16))
+    pipeline = make_pipeline(NumberReader(), TaskType.TRAINING, 11, feed_shuffled, None)
+    numbers = []
+    aligned_at = []
+    with TaskStream(client, EpochKey(TaskType.TRAINING, 0)) as stream:
+        batches = pipeline.batches(stream)
+        for step, batch in enumerate(batches, start=1):
+            numbers += batch.data.numpy().tolist()
+            stream.commit(step, batch.intervals)
+            if step == 1:
+                assert not batch.aligned
+                stream.align()
+            elif batch.aligned:
+                aligned_at.append(len(numbers))
+    # Either the reading had not got to the end of the data, and there is a short batch before
+    # it, or it had. All is read in both cases.
+    assert sorted(numbers) == ALL_NUMBERS
+    assert aligned_at[-1] == len(ALL_NUMBERS)
+
+
+@pytest.mark.parametrize("style", ["feed", "feed_batch"])
+def test_the_spec_of_a_batch_is_known_without_one(style):
+    feed = {"feed": feed_shuffled, "feed_batch": None}[style]
+    feed_batch = {"feed": None, "feed_batch": parse_batch}[style]
+    pipeline = make_pipeline(NumberReader(), TaskType.TRAINING, 10, feed, feed_batch)
+    assert pipeline.element_spec == tf.TensorSpec([None], tf.int32)
 
 
 def test_a_feed_that_does_not_return_a_dataset_is_refused():

@@ -6,14 +6,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from queue_master import QueueMaster, make_queue
 
 from elasticdl_like.data_readers import BatchDataReader
-from elasticdl_like.master.shard_table import ShardTable
-from elasticdl_like.master.task_queue import TaskQueue
 from elasticdl_like.tasks import EpochKey, Shard, TaskType
 from elasticdl_like.worker.dataset import make_pipeline
 from elasticdl_like.worker.evaluation import Evaluator
-from elasticdl_like.worker.master_client import LeaseReply
 
 RANDOM = np.random.RandomState(0)
 X = RANDOM.randn(103, 4).astype(np.float32)
@@ -30,15 +28,11 @@ class ArrayReader(BatchDataReader):
         yield {"x": X[task.start : task.end], "y": Y[task.start : task.end]}
 
 
-class EvaluationClient:
+class EvaluationMaster(QueueMaster):
     def __init__(self):
-        table = ShardTable([Shard("data", 0, len(Y))], records_per_task=20)
-        self.queue = TaskQueue(table, table, 1, None)
+        shards = [Shard("data", 0, len(Y))]
+        super().__init__(make_queue(shards, records_per_task=20, validation=shards))
         self.reported = {}
-
-    def commit_and_lease(self, key, commits, max_leases, loss):
-        fenced = [each.step for each in commits if not self.queue.commit(0, key, each)]
-        return LeaseReply(*self.queue.request(0, key, max_leases), fenced)
 
     def report_evaluation(self, key, metrics):
         self.reported[key] = metrics
@@ -58,7 +52,7 @@ def test_the_result_does_not_depend_on_the_batches(minibatch_size):
     keras.utils.set_random_seed(1)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])
     predictions = model(X).numpy()[:, 0].astype(np.float64)
-    client = EvaluationClient()
+    client = EvaluationMaster()
     pipeline = make_pipeline(ArrayReader(), TaskType.EVALUATION, minibatch_size, None, feed_batch)
     evaluator = Evaluator(
         client,
@@ -82,3 +76,28 @@ def test_the_result_does_not_depend_on_the_batches(minibatch_size):
         entry = next(each for each in client.queue.ledger() if each.key == key)
         assert entry.missing == 0
     pipeline.close()
+
+
+class DamagedReader(ArrayReader):
+    """Records 30 to 32 cannot be read."""
+
+    def read_record_batches(self, task):
+        if task.start < 33 and task.end > 30:
+            raise OSError("damaged")
+        return super().read_record_batches(task)
+
+
+def test_records_that_cannot_be_used_are_reported_and_left_out():
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])
+    client = EvaluationMaster()
+    pipeline = make_pipeline(DamagedReader(), TaskType.EVALUATION, 7, None, feed_batch)
+    key = EpochKey(TaskType.EVALUATION, 0, 1)
+    results = Evaluator(client, pipeline, model, loss, {}).evaluate(key)
+    pipeline.close()
+    used = np.delete(np.arange(len(Y)), [30, 31, 32])
+    predictions = model(X[used]).numpy()[:, 0].astype(np.float64)
+    assert results["loss"] == pytest.approx(np.mean((Y[used] - predictions) ** 2), rel=1e-6)
+    entry = next(each for each in client.queue.ledger() if each.key == key)
+    assert (entry.committed, entry.quarantined, entry.missing) == (100, 3, 0)
+    assert "OSError: damaged" in client.queue.last_unusable.problem

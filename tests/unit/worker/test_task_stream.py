@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
 import pytest
+from queue_master import QueueMaster, make_queue
 
 from elasticdl_like.errors import LeaseLostError, MasterLostError, UnknownWorkerError
-from elasticdl_like.master.shard_table import ShardTable
-from elasticdl_like.master.task_queue import TaskQueue
-from elasticdl_like.tasks import Commit, EpochKey, Interval, Lease, Shard, TaskType
+from elasticdl_like.tasks import Commit, EpochKey, Interval, Lease, LeaseReply, Shard, TaskType
 from elasticdl_like.worker import task_stream
-from elasticdl_like.worker.master_client import LeaseReply, MasterClient
+from elasticdl_like.worker.master_client import MasterClient
 from elasticdl_like.worker.task_stream import Signal, TaskStream
 
 KEY = EpochKey(TaskType.TRAINING, 0)
@@ -60,32 +60,38 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-class Master:
-    """What a worker knows of its master: calls that are answered by a real task queue."""
+class Master(QueueMaster):
+    """A master that can fail, and be late."""
 
     def __init__(self, tasks: int, num_epochs: int = 1) -> None:
-        self.queue = TaskQueue(ShardTable([Shard("a", 0, 4 * tasks)], 4), None, num_epochs, None)
-        self.changed = threading.Condition()
-        self.asked: list[int] = []
-        self.commits: list[Commit] = []
-        self.losses: list[float] = []
+        super().__init__(make_queue([Shard("a", 0, 4 * tasks)], 4, num_epochs))
         self.error: Exception | None = None
         self.before_reply: Callable[[], Any] = lambda: None
+        self.recall = 0
 
     def commit_and_lease(
-        self, key: EpochKey, commits: Sequence[Commit], max_leases: int, loss: float | None
+        self,
+        key: EpochKey,
+        commits: Sequence[Commit],
+        max_leases: int,
+        returned: Sequence[int] = (),
+        loss: float | None = None,
     ) -> LeaseReply:
         with self.changed:
             if self.error is not None:
                 raise self.error
-            fenced = [each.step for each in commits if not self.queue.commit(0, key, each)]
-            answer, leases = self.queue.request(0, key, max_leases)
+            reply = super().commit_and_lease(key, commits, max_leases, returned, loss)
             self.before_reply()
-            self.asked.append(max_leases)
-            self.commits += commits
-            self.losses += [] if loss is None else [loss]
-            self.changed.notify_all()
-            return LeaseReply(answer, leases, fenced)
+            recalled, self.recall = self.recall, 0
+            return dataclasses.replace(reply, recalled=recalled)
+
+    @property
+    def asked(self) -> list[int]:
+        return [request.max_leases for request in self.requests]
+
+    @property
+    def losses(self) -> list[float]:
+        return [request.loss for request in self.requests if request.loss is not None]
 
     def stream(self, key: EpochKey = KEY) -> TaskStream:
         return TaskStream(cast(MasterClient, self), key)
@@ -355,3 +361,106 @@ def test_a_reader_that_runs_dry_is_given_more_at_a_time_up_to_a_limit() -> None:
 
         assert within_time(read_all) == tasks
         assert max(master.asked) == 64
+
+
+def test_a_recalled_lease_is_given_back_from_the_end_at_once(clock: Clock) -> None:
+    master = Master(tasks=3)
+    with master.stream() as stream:
+        first = taken(stream)
+        # It has all three by now: the answer to the second call is that there are no more.
+        master.wait_for_calls(2)
+        clock.now_s += 1
+        master.recall = 1
+        stream.commit(1, whole(first))
+        within_time(stream.flush)
+        master.wait_for(lambda: any(request.returned for request in master.requests))
+        giving_back = next(request for request in master.requests if request.returned)
+        assert [len(giving_back.returned), giving_back.max_leases] == [1, 0]
+        # Time stands still: it does not ask for what it gave back.
+        second = taken(stream)
+        assert second.task.start == 4
+        assert giving_back.returned[0] > second.token
+        assert master.held.tokens == [second.token]
+
+
+def test_more_recalled_than_there_is_unread_gives_back_what_there_is(clock: Clock) -> None:
+    master = Master(tasks=2)
+    with master.stream() as stream:
+        first = taken(stream)
+        master.wait_for_calls(2)
+        clock.now_s += 1
+        master.recall = 5
+        stream.commit(1, [dataclasses.replace(whole(first)[0], end_position=1)])
+        master.wait_for(lambda: any(request.returned for request in master.requests))
+        assert [len(each.returned) for each in master.requests if each.returned] == [1]
+
+
+def test_a_problem_and_a_mark_are_told_in_their_order() -> None:
+    master = Master(tasks=50)
+    with master.stream() as stream:
+        lease = taken(stream)
+        stream.commit(1, [Interval(lease.token, 0, 1)])
+        stream.fail(1, [Interval(lease.token, 1, 2)], "unreadable" + 1000 * "!")
+        stream.mark(1)
+        stream.commit(2, [Interval(lease.token, 2, 4)])
+    told = [(each.step, bool(each.problem), each.mark) for each in master.commits]
+    assert told == [(1, False, False), (1, True, False), (1, False, True), (2, False, False)]
+    assert len(master.commits[1].problem) == 500
+    assert master.committed == 3
+
+
+def test_align_is_a_flush_after_the_leases_so_far_and_comes_once() -> None:
+    master = Master(tasks=50)
+    with master.stream() as stream:
+        taken(stream)
+        stream.align()
+        assert within_time(stream.next) is Signal.FLUSH
+        assert taken(stream).task.start == 4
+
+
+def test_align_wakes_who_waits() -> None:
+    master = Master(tasks=1)
+    with master.stream() as stream:
+        lease = taken(stream)
+        assert within_time(stream.next) is Signal.FLUSH
+        events: list[Lease | Signal] = []
+        waiting = threading.Thread(target=lambda: events.append(stream.next()), daemon=True)
+        waiting.start()
+        stream.align()
+        waiting.join(TIMEOUT_S)
+        assert events == [Signal.FLUSH]
+        stream.commit(1, whole(lease))
+
+
+def test_leases_that_are_not_used_up_are_let_go_when_the_stream_is_left() -> None:
+    master = Master(tasks=50)
+    with master.stream() as stream:
+        lease = taken(stream)
+        stream.commit(1, [Interval(lease.token, 0, 1)])
+        within_time(stream.flush)
+        assert lease.token in master.held.tokens
+    assert master.held.tokens == []
+    assert within_time(stream.next) is Signal.END
+
+
+def test_flush_of_a_closed_stream_does_not_wait_for_ever() -> None:
+    master = Master(tasks=50)
+    with pytest.raises(ZeroDivisionError), master.stream() as stream:  # noqa: PT012 - an error
+        lease = taken(stream)
+        raise ZeroDivisionError
+    within_time(stream.flush)
+    stream.commit(1, whole(lease))
+    with pytest.raises(LeaseLostError, match="1 commits in training epoch 0 were not sent"):
+        within_time(stream.flush)
+
+
+def test_what_an_outage_has_piled_up_is_sent_in_parts() -> None:
+    master = Master(tasks=1000)
+    with master.stream() as stream:
+        lease = taken(stream)
+        for step in range(5000):
+            stream.commit(step, [])
+        stream.commit(5000, whole(lease))
+        within_time(stream.flush)
+        assert [commit.step for commit in master.commits] == list(range(5001))
+        assert max(len(request.commits) for request in master.requests) <= 2000

@@ -1,0 +1,299 @@
+"""The whole state of a job: a pure state machine that is driven by events.
+
+No thread, no I/O, and the clock only says when a worker was last heard from, which decides
+nothing in here. The same events in the same order give the same state, answers included: that is
+what makes a journal of events a durable job.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from elasticdl_like.config import JobConfig
+from elasticdl_like.errors import InvalidRequestError, LedgerError
+from elasticdl_like.job_directory import JobState
+from elasticdl_like.master import events
+from elasticdl_like.master.membership import Membership
+from elasticdl_like.master.plan import Mark, Plan
+from elasticdl_like.master.progress import Evaluation
+from elasticdl_like.master.task_queue import TaskQueue
+from elasticdl_like.proto import convert
+from elasticdl_like.tasks import (
+    EpochKey,
+    LeaseReply,
+    LeaseRequest,
+    Shard,
+    StartPoint,
+    TaskType,
+)
+
+
+class JobCore:
+    """Task queue, workers and results of one job.
+
+    Args:
+        config: what the job is asked to do.
+        queue: its tasks.
+        worker_timeout_s: a silent worker that no platform watches is lost after this time.
+    """
+
+    def __init__(self, config: JobConfig, queue: TaskQueue, worker_timeout_s: float) -> None:
+        self.config = config
+        self.queue = queue
+        self.members = Membership(worker_timeout_s)
+        self.evaluations: list[Evaluation] = []
+        self.state = JobState.RUNNING
+        self.reason = ""
+        self.loss: float | None = None
+        self._adopted = queue.marks.start
+
+    @property
+    def adopted(self) -> Mark:
+        """The mark that the model of the present worker started from."""
+        return self._adopted
+
+    def start_point(self) -> StartPoint:
+        """Returns where a worker begins that registers now."""
+        if self.config.data_only:
+            return StartPoint(self.queue.training_epoch, self.queue.last_step)
+        last = self.evaluations[-1] if self.evaluations else None
+        return StartPoint(
+            self._adopted.epoch,
+            self._adopted.step,
+            self._adopted.checkpoint,
+            None if last is None else last.key,
+            {} if last is None else last.metrics,
+        )
+
+    def apply(self, event: events.Event, now_s: float) -> Any:
+        """Applies an event, and returns what the method for it returns.
+
+        Raises:
+            InvalidRequestError: the event breaks the protocol.
+            UnknownWorkerError: its worker is not, or no longer, part of the job.
+        """
+        match event:
+            case LeaseRequest():
+                return self.commit_and_lease(event)
+            case events.Registered():
+                return self.register(event, now_s)
+            case events.Dropped():
+                return self.drop(event)
+            case events.GivenBack():
+                return self.queue.give_back(event.worker_id, event.tokens)
+            case events.Split():
+                return self.queue.split(event.token)
+            case events.Evaluated():
+                return self.evaluated(event)
+            case events.CheckpointPublished():
+                return self.queue.marks.publish(
+                    event.step, event.checkpoint, self.config.checkpoint.keep_max
+                )
+            case events.Adopted():
+                return self.adopt(event)
+            case events.TrainingStopped():
+                return self.stop_training(event)
+            case events.Ended():
+                return self.end(event)
+            case events.GoneOn():
+                return self.go_on(event)
+
+    def replay(self, event: events.Event) -> None:
+        """Applies an event of a journal.
+
+        Raises:
+            ElasticdlError: the journal is not the whole story.
+        """
+        try:
+            self.apply(event, 0.0)
+        except (InvalidRequestError, LedgerError):
+            # A request is in the journal before it is looked at, and in whatever state it left
+            # the job when it was refused, that state is reached again.
+            if not isinstance(event, LeaseRequest):
+                raise
+
+    def register(self, event: events.Registered, now_s: float) -> int:
+        """Takes a worker in, and returns its number.
+
+        Raises:
+            UnknownWorkerError: this incarnation has left, or was given up for lost.
+            InvalidRequestError: the number that it asks for is taken, or the job trains a model
+                and has its worker.
+        """
+        self.members.check_registration(event.incarnation, event.requested_id)
+        others = [each for each in self.members if each.incarnation != event.incarnation]
+        if others and not self.config.data_only:
+            raise InvalidRequestError(
+                f"worker {others[0].worker_id} ({others[0].description}) trains this job's "
+                "model; training one model on several workers is not part of this release"
+            )
+        return self.members.register(
+            event.incarnation, event.requested_id, event.description, event.supervised, now_s
+        ).worker_id
+
+    def commit_and_lease(self, request: LeaseRequest) -> LeaseReply:
+        """Counts what a worker's steps used, and hands out more.
+
+        A request that is the worker's last one again gets the reply that it got.
+
+        Raises:
+            InvalidRequestError: the request breaks the protocol.
+            LedgerError: an epoch has ended and does not add up; the job has failed.
+        """
+        worker = self.members.get(request.worker_id)
+        if worker is None:
+            raise InvalidRequestError(f"worker {request.worker_id} is not part of this job")
+        if request.sequence == worker.last_sequence and worker.last_reply is not None:
+            return worker.last_reply
+        if request.sequence != worker.last_sequence + 1:
+            raise InvalidRequestError(
+                f"worker {worker.worker_id} sent request {request.sequence} after "
+                f"{worker.last_sequence}"
+            )
+        queue, key = self.queue, request.key
+        try:
+            fenced = [
+                commit.step
+                for commit in request.commits
+                if not queue.commit(worker.worker_id, key, commit)
+            ]
+            if request.returned:
+                queue.give_back(worker.worker_id, request.returned)
+            # Before the request, because by its answer the worker has been told.
+            recalled = queue.recalled(worker.worker_id, key)
+            answer, leases = queue.request(request)
+        except LedgerError as error:
+            self._fail(str(error))
+            raise
+        if request.loss is not None:
+            self.loss = request.loss
+        if any(commit.problem for commit in request.commits):
+            self.check_quarantine()
+        worker.last_sequence = request.sequence
+        worker.last_reply = LeaseReply(answer, leases, fenced, recalled)
+        return worker.last_reply
+
+    def drop(self, event: events.Dropped) -> None:
+        """Lets a worker go. A job whose work is done is finished when the last one goes."""
+        self.queue.take_back(event.worker_id, event.lost)
+        self.members.remove(event.worker_id)
+        done = self.queue.ended and (self.config.data_only or not event.lost)
+        if self.state is JobState.RUNNING and done and not len(self.members):
+            self.state = JobState.FINISHED
+
+    def adopt(self, event: events.Adopted) -> None:
+        """Goes back to the checkpoint of a step.
+
+        Raises:
+            InvalidRequestError: there is none.
+        """
+        self._adopted = self.queue.adopt(event.step)
+        self.evaluations = [each for each in self.evaluations if each.key.step <= event.step]
+        if self.state is JobState.RUNNING and not self.queue.stopped:
+            self.reason = ""
+
+    def evaluated(self, event: events.Evaluated) -> None:
+        """Keeps the result of an evaluation; a new result replaces an old one."""
+        task_type, epoch, step = event.key
+        key = EpochKey(TaskType(task_type), epoch, step)
+        self.evaluations = [each for each in self.evaluations if each.key != key]
+        self.evaluations.append(Evaluation(key, event.metrics))
+        self.queue.report(key)
+
+    def stop_training(self, event: events.TrainingStopped) -> None:
+        """Ends training early: nobody gets more to train on."""
+        if not self.queue.ended:
+            self.queue.stop()
+            self.reason = event.reason
+
+    def end(self, event: events.Ended) -> None:
+        """Ends the job, unless it is over already."""
+        if self.state is JobState.RUNNING:
+            self.state, self.reason = JobState(event.state), event.reason
+
+    def go_on(self, event: events.GoneOn) -> None:
+        """Goes on with a job that was cut off, interrupted or failed."""
+        config = JobConfig.from_json(event.config_json)
+        if config.training != self.config.training:
+            # A larger --max_step, say: whatever stopped training has to say so again.
+            self.queue.unstop()
+        self.config = config
+        self.state, self.reason = JobState.RUNNING, ""
+        # The plan first: whether the job is done when the last worker goes depends on it.
+        self.queue.replan(Plan(**event.plan), event.dropped_shards)
+        if event.forget_workers:
+            for worker in self.members:
+                self.drop(events.Dropped(worker.worker_id, lost=True))
+        self.check_quarantine()
+
+    def check_quarantine(self) -> None:
+        """Fails the job if more records cannot be used than it may set aside."""
+        allowed = self.config.training.max_quarantined_records
+        if self.queue.num_unusable > allowed:
+            last = self.queue.last_unusable
+            self._fail(
+                f"records [{last.start}, {last.end}) of shard {last.shard_name!r} cannot be used: "
+                f"{last.problem}; --max_quarantined_records is {allowed}"
+            )
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns the whole state but for the tables of shards, as JSON."""
+        return {
+            "config": self.config.to_json(),
+            "queue": self.queue.to_plain(),
+            "members": self.members.to_plain(),
+            "replies": [
+                [each.worker_id, each.last_sequence, _reply_to_plain(each.last_reply)]
+                for each in self.members
+            ],
+            "evaluations": [
+                [[str(each.key.type), each.key.epoch, each.key.step], dict(each.metrics)]
+                for each in self.evaluations
+            ],
+            "state": str(self.state),
+            "reason": self.reason,
+            "loss": self.loss,
+            "adopted": self._adopted.to_plain(),
+        }
+
+    @classmethod
+    def from_plain(
+        cls, tables: Sequence[Sequence[Shard]], plain: Mapping[str, Any], worker_timeout_s: float
+    ) -> JobCore:
+        """Returns the job whose `to_plain` this is."""
+        core = cls(
+            JobConfig.from_json(plain["config"]),
+            TaskQueue.from_plain(tables, plain["queue"]),
+            worker_timeout_s,
+        )
+        core.members.load_plain(plain["members"])
+        for worker_id, sequence, reply in plain["replies"]:
+            worker = core.members.get(worker_id)
+            if worker is not None:
+                worker.last_sequence, worker.last_reply = sequence, _reply_from_plain(reply)
+        core.evaluations = [
+            Evaluation(EpochKey(TaskType(key[0]), key[1], key[2]), metrics)
+            for key, metrics in plain["evaluations"]
+        ]
+        core.state, core.reason = JobState(plain["state"]), plain["reason"]
+        core.loss = plain["loss"]
+        core._adopted = Mark(**plain["adopted"])
+        return core
+
+    def _fail(self, reason: str) -> None:
+        self.end(events.Ended(JobState.FAILED, reason))
+
+
+def _reply_to_plain(reply: LeaseReply | None) -> str | None:
+    """Returns a reply as JSON: the message that travels, in base 64."""
+    if reply is None:
+        return None
+    return base64.b64encode(convert.lease_reply_to_proto(reply).SerializeToString()).decode()
+
+
+def _reply_from_plain(plain: str | None) -> LeaseReply | None:
+    if plain is None:
+        return None
+    return convert.lease_reply_from_bytes(base64.b64decode(plain))

@@ -1,0 +1,137 @@
+"""What a job's state says to people: status and ledger, and the check of the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from elasticdl_like.errors import ElasticdlError, LedgerError
+from elasticdl_like.job_directory import JobDirectory, JobState
+from elasticdl_like.master.data_changes import compare_shards
+from elasticdl_like.master.job_core import JobCore
+from elasticdl_like.master.progress import JobStatus, RateMeter, WorkerStatus
+from elasticdl_like.master.recovery import load_core
+from elasticdl_like.master.shard_listing import list_job_shards
+
+
+def job_status(core: JobCore, rate: RateMeter, now_s: float) -> JobStatus:
+    """Returns how a job stands.
+
+    Args:
+        core: the job.
+        rate: gets the records that it has used by now.
+        now_s: the time, on the clock of the other calls.
+    """
+    training = core.config.training
+    entry = core.queue.training_ledger()
+    # An epoch that is already over may have had other shards, and then another number of records.
+    per_epoch = core.queue.num_records if entry is None else entry.records
+    epoch = training.num_epochs - 1 if entry is None else entry.key.epoch
+    epoch_records = per_epoch if entry is None else entry.committed + entry.quarantined
+    records = epoch * per_epoch + epoch_records
+    total = training.num_epochs * per_epoch
+    if training.max_step:
+        total = min(total, training.max_step * training.minibatch_size)
+    if core.state is JobState.RUNNING and not core.queue.ended:
+        rate.add(now_s, records)
+    per_second = rate.per_second()
+    return JobStatus(
+        job=core.config.name,
+        state=str(core.state),
+        reason=core.reason,
+        epoch=epoch,
+        num_epochs=training.num_epochs,
+        epoch_records=epoch_records,
+        records_per_epoch=per_epoch,
+        records=records,
+        total_records=total,
+        records_per_s=per_second,
+        remaining_s=(total - records) / per_second if per_second > 0 else None,
+        step=core.queue.last_step,
+        loss=core.loss,
+        evaluations=tuple(core.evaluations),
+        workers=[
+            WorkerStatus(each.worker_id, each.description, now_s - each.heard_s)
+            for each in core.members
+        ],
+    )
+
+
+def ledger_document(core: JobCore) -> dict[str, Any]:
+    """Returns the ledger, as its JSON."""
+    return {
+        "job": core.config.name,
+        "epochs": [entry.to_plain() for entry in core.queue.ledger()],
+        "quarantined": [
+            {
+                "type": str(epoch.key.type),
+                "epoch": epoch.key.epoch,
+                "shard": each.shard_name,
+                "start": each.start,
+                "end": each.end,
+                "problem": each.problem,
+            }
+            for epoch in core.queue.epochs()
+            for each in epoch.quarantine
+        ],
+    }
+
+
+def load_ledger(job_directory: Path) -> dict[str, Any]:
+    """Returns the ledger of a job, from its journal.
+
+    Raises:
+        JournalError: there is no job in the directory, or its journal cannot be read.
+    """
+    return ledger_document(load_core(job_directory))
+
+
+def load_status(job_directory: Path) -> dict[str, Any]:
+    """Returns how a job without a master stands, as `elasticdl status --json` prints it.
+
+    Raises:
+        JournalError: there is no job in the directory, or its journal cannot be read.
+    """
+    core = load_core(job_directory)
+    return job_status(core, RateMeter(), 0.0).to_plain() | {"workers": []}
+
+
+def verify_ledger(job_directory: Path) -> list[str]:
+    """Computes the ledger again, from the journal and the shards that the reader has now.
+
+    For each epoch it counts what is committed a second time, from what is not, and compares
+    number, sum and sum of squares of the records' ordinals.
+
+    Returns:
+        What does not add up, in words; empty when everything does.
+
+    Raises:
+        JournalError: there is no job in the directory, or its journal cannot be read.
+    """
+    core = load_core(job_directory)
+    differences = []
+    for epoch in core.queue.epochs():
+        entry = epoch.ledger()
+        accounted = entry.committed + entry.quarantined + entry.leased + entry.waiting
+        if accounted != entry.records or entry.waiting < 0:
+            differences.append(f"{entry.key}: {accounted} of {entry.records} records are counted")
+        if entry.missing:
+            differences.append(f"{entry.key} has ended, and {entry.missing} records are missing")
+        try:
+            epoch.check()
+        except LedgerError as error:
+            differences.append(str(error))
+    directory = JobDirectory(job_directory)
+    try:
+        training, validation = list_job_shards(core.config, directory.logs / "shards.log")
+    except ElasticdlError as error:
+        return [*differences, f"the shards cannot be listed again: {error}"]
+    plan = core.queue.plan
+    tables = [("training", plan.training_table, training)]
+    if plan.validation_table is not None:
+        tables.append(("validation", plan.validation_table, validation))
+    for name, table, shards in tables:
+        change = compare_shards(core.queue.shards(table), shards)
+        if change:
+            differences.append(f"the {name} data has changed: {change.description}")
+    return differences

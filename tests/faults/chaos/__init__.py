@@ -1,0 +1,4 @@
+"""The chaos harness: jobs under faults that one integer decides, and proof that nothing was lost.
+
+See docs/faults.md. `__main__` runs seeds; `data_plane` and `training` are the two kinds of job.
+"""

@@ -1,0 +1,145 @@
+"""From words on the command line to the configuration of a job, a master and a worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from elasticdl_like.cli.connection import given_token, tls_config
+from elasticdl_like.cli.main import elasticdl
+from elasticdl_like.cli.options import make_job_config
+from elasticdl_like.config import JobConfig, TlsConfig
+from elasticdl_like.errors import ConfigError
+from elasticdl_like.worker import main as worker_main
+from elasticdl_like.worker.main import WorkerConfig
+
+
+@pytest.fixture(autouse=True)
+def _in_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def parse(*words: str) -> dict[str, Any]:
+    """Returns the flags of a command, as it gets them."""
+    command = elasticdl.commands[words[0]]
+    return command.make_context(words[0], list(words[1:])).params
+
+
+def data_job(*words: str) -> JobConfig:
+    return make_job_config(parse("master", "--training_data", "data", *words), data_only=True)
+
+
+def run(*words: str) -> None:
+    elasticdl.main(list(words), standalone_mode=False)
+
+
+def test_checkpoints_come_by_time_unless_asked_otherwise() -> None:
+    checkpoint = data_job().checkpoint
+    assert (checkpoint.steps, checkpoint.interval_s, checkpoint.resume_from) == (0, 600.0, "")
+    assert data_job("--checkpoint_minutes", "0.5").checkpoint.interval_s == 30.0
+    assert data_job("--checkpoint_minutes", "0").checkpoint.interval_s == 0.0
+    assert data_job("--checkpoint_steps", "7").checkpoint.steps == 7
+
+
+def test_resume_from_becomes_an_absolute_path(tmp_path: Path) -> None:
+    checkpoint = data_job("--resume_from", "old/checkpoints").checkpoint
+    assert checkpoint.resume_from == str(tmp_path / "old" / "checkpoints")
+    with pytest.raises(ConfigError, match="--resume_from and --checkpoint_dir_for_init"):
+        data_job("--resume_from", "a", "--checkpoint_dir_for_init", "b")
+
+
+def test_quarantine_is_off_unless_asked_for() -> None:
+    assert data_job().training.max_quarantined_records == 0
+    quarantining = data_job("--max_quarantined_records", "5")
+    assert quarantining.training.max_quarantined_records == 5
+
+
+def test_training_needs_data() -> None:
+    with pytest.raises(click.MissingParameter, match="training_data"):
+        parse("train")
+    with pytest.raises(click.UsageError, match="Missing option '--training_data'; only --resume"):
+        run("master", "--job_dir", "job")
+
+
+def test_resume_needs_a_job() -> None:
+    with pytest.raises(click.UsageError, match="--resume needs --job_dir"):
+        run("master", "--resume")
+    with pytest.raises(click.UsageError, match="--overwrite would remove"):
+        run("master", "--resume", "--job_dir", "job", "--overwrite")
+
+
+def test_defaults_of_train() -> None:
+    flags = parse("train", "--training_data", "data")
+    assert flags["max_worker_restarts"] == 3
+    assert flags["master_timeout"] == 600.0
+    assert flags["journal_sync"] == "normal"
+    assert flags["allow_changed_data"] is False
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[WorkerConfig]:
+    """The workers that were started, of which none runs."""
+    configs: list[WorkerConfig] = []
+    monkeypatch.setattr(worker_main, "run_worker", configs.append)
+    monkeypatch.setattr("elasticdl_like.cli.output.configure_worker_logging", lambda *_: None)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    return configs
+
+
+def test_a_worker_of_a_job_directory(started: list[WorkerConfig], tmp_path: Path) -> None:
+    run("worker", "--job_dir", "job", "--worker_id", "3", "--incarnation", "abc")
+    (config,) = started
+    assert config.locator.job_directory == tmp_path / "job"
+    assert (config.worker_id, config.incarnation) == (3, "abc")
+    assert config.master_timeout_s == 600.0
+
+
+def test_a_worker_of_an_address(started: list[WorkerConfig], tmp_path: Path) -> None:
+    (tmp_path / "my-token").write_text("secret\n")
+    run(
+        *("worker", "--master_addr", "host:1", "--token_file", "my-token", "--tls_ca_file", "ca"),
+        *("--master_timeout", "5"),
+    )
+    (config,) = started
+    assert config.locator.fixed is not None
+    assert (config.locator.fixed.address, config.locator.fixed.token) == ("host:1", "secret")
+    assert config.locator.tls == TlsConfig(ca_file="ca")
+    assert (config.worker_id, config.incarnation) == (None, None)
+    assert config.master_timeout_s == 5.0
+
+
+@pytest.mark.parametrize("words", [[], ["--job_dir", "job", "--master_addr", "host:1"]])
+def test_a_worker_has_one_way_to_its_master(started: list[WorkerConfig], words: list[str]) -> None:
+    with pytest.raises(click.UsageError, match="either --job_dir or --master_addr"):
+        run("worker", *words)
+    assert started == []
+
+
+def test_the_token_is_in_a_file_or_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ELASTICDL_JOB_TOKEN", raising=False)
+    with pytest.raises(ConfigError, match=r"--token_file is missing.*JOB_DIR/token"):
+        given_token("")
+    monkeypatch.setenv("ELASTICDL_JOB_TOKEN", "from-environment")
+    assert given_token("") == "from-environment"
+    (tmp_path / "token").write_text("from-file\n")
+    assert given_token(str(tmp_path / "token")) == "from-file"
+
+
+def test_a_token_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--token_file .*nowhere cannot be read"):
+        given_token(str(tmp_path / "nowhere"))
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(ConfigError, match="is empty"):
+        given_token(str(tmp_path / "empty"))
+
+
+def test_no_tls_unless_asked_for() -> None:
+    assert tls_config(parse("master", "--training_data", "data")) == TlsConfig()
+    assert tls_config(
+        parse("status", "job", "--tls_cert_file", "cert", "--tls_key_file", "key")
+    ) == TlsConfig(cert_file="cert", key_file="key")

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from typing import Any
+
+from elasticdl_like.cli.output import ledger_table, quarantine_lines
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    return {
+        "type": "training",
+        "epoch": 0,
+        "records": 1400,
+        "committed": 1400,
+        "tentative": 0,
+        "leased": 0,
+        "quarantined": 0,
+        "missing": 0,
+        "ended": True,
+    } | changes
+
+
+def test_the_ledger_is_a_table() -> None:
+    ledger = {
+        "epochs": [
+            entry(),
+            entry(type="evaluation", step=1100, records=397, committed=397),
+            entry(epoch=1, committed=12, leased=64, missing=None, ended=False),
+        ]
+    }
+    assert ledger_table(ledger).splitlines() == [
+        "type        epoch   step  records  committed  leased  quarantined    missing",
+        "training        0           1,400      1,400       0            0          0",
+        "evaluation      0  1,100      397        397       0            0          0",
+        "training        1           1,400         12      64            0  not ended",
+    ]
+
+
+def test_tentative_records_are_shown_where_there_are_any() -> None:
+    ledger = {"epochs": [entry(), entry(epoch=1, committed=20, tentative=8, missing=None)]}
+    assert ledger_table(ledger).splitlines() == [
+        "type      epoch  step  records  committed  tentative  leased  quarantined    missing",
+        "training      0          1,400      1,400          0       0            0          0",
+        "training      1          1,400         20          8       0            0  not ended",
+    ]
+
+
+def test_quarantined_records_are_listed_in_one_line_each() -> None:
+    quarantined = {"type": "training", "epoch": 2, "shard": "a", "start": 10, "end": 12}
+    ledger = {"epochs": [], "quarantined": [quarantined | {"problem": "cannot be\n  decoded"}]}
+    assert quarantine_lines(ledger) == [
+        "quarantined in training epoch 2: records [10, 12) of shard 'a': cannot be decoded"
+    ]
+    assert quarantine_lines({"epochs": [], "quarantined": []}) == []

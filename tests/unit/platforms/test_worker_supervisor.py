@@ -1,0 +1,281 @@
+"""One worker's processes, real ones, under a job and a clock that the test moves."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from elasticdl_command import eventually
+from elasticdl_like.job_directory import JobState
+from elasticdl_like.master.progress import JobStatus
+from elasticdl_like.platforms.restart_policy import RestartPolicy
+from elasticdl_like.platforms.worker_process import MakeCommand, WorkerProcess
+from elasticdl_like.platforms.worker_record import WorkerRecords
+from elasticdl_like.platforms.worker_supervisor import WorkerSupervisor
+
+PythonWorker = Callable[[str], MakeCommand]
+Start = Callable[[WorkerRecords, MakeCommand, Path], WorkerProcess]
+MakeScene = Callable[..., "Scene"]
+
+SLEEP = "import time; time.sleep(600)"
+
+
+class StandInJob:
+    """Notes what it is told; the worker always takes part."""
+
+    def __init__(self) -> None:
+        self.state = JobState.RUNNING
+        self.incarnation: str | None = "registered"
+        self.supervised: list[int] = []
+        self.losses: list[str] = []
+        self.failure = ""
+
+    def supervise(self, worker_id: int) -> None:
+        self.supervised.append(worker_id)
+
+    def registered_incarnation(self, worker_id: int) -> str | None:
+        return self.incarnation
+
+    def lose(self, worker_id: int, reason: str) -> None:
+        assert worker_id == 0
+        self.losses.append(reason)
+
+    def fail(self, reason: str) -> None:
+        self.state, self.failure = JobState.FAILED, reason
+
+    def status(self) -> JobStatus:
+        return JobStatus(
+            job="job",
+            state=str(self.state),
+            reason="",
+            epoch=2,
+            num_epochs=5,
+            epoch_records=0,
+            records_per_epoch=0,
+            records=0,
+            total_records=0,
+            records_per_s=0.0,
+            remaining_s=None,
+            step=1234,
+            loss=None,
+            evaluations=(),
+            workers=(),
+        )
+
+
+class Scene:
+    """A supervisor with all that it needs."""
+
+    def __init__(self, directory: Path, command: MakeCommand, max_crashes: int = 3) -> None:
+        self.job = StandInJob()
+        self.records = WorkerRecords(directory)
+        self.log_path = directory / "worker-0.log"
+        self.command = command
+        self.now_s = 1000.0
+        self.supervisor = WorkerSupervisor(
+            self.job,
+            0,
+            self.records,
+            self.log_path,
+            command,
+            RestartPolicy(max_crashes),
+            lambda: self.now_s,
+        )
+
+    @property
+    def pid(self) -> int | None:
+        record = self.records.load(0)
+        return None if record is None else record.pid
+
+    def start(self) -> int:
+        """Starts the first process of a new job; returns its id."""
+        self.job.incarnation = None
+        self.supervisor.begin(anew=False)
+        self.job.incarnation = "registered"
+        self.supervisor.watch()
+        assert self.pid is not None
+        return self.pid
+
+    def watch_until(self, done: Callable[[], object]) -> None:
+        def attempt() -> object:
+            self.supervisor.watch()
+            return done()
+
+        eventually(attempt, 20)
+
+
+@pytest.fixture
+def make_scene(tmp_path: Path, python_worker: PythonWorker) -> Iterator[MakeScene]:
+    """Makes a scene whose workers run a piece of Python."""
+    scenes: list[Scene] = []
+
+    def make(code: str = SLEEP, max_crashes: int = 3) -> Scene:
+        scenes.append(Scene(tmp_path, python_worker(code), max_crashes))
+        return scenes[-1]
+
+    yield make
+    for scene in scenes:
+        scene.supervisor.end()
+
+
+@pytest.fixture
+def scene(make_scene: MakeScene) -> Scene:
+    return make_scene()
+
+
+def test_a_new_job_gets_a_process_and_keeps_it(scene: Scene, start: Start) -> None:
+    pid = scene.start()
+    assert scene.job.supervised == [0]
+    for _ in range(3):
+        scene.supervisor.watch()
+    assert scene.pid == pid
+    assert scene.job.losses == []
+    scene.job.state = JobState.FINISHED
+    scene.supervisor.end()
+    assert not Path(f"/proc/{pid}").exists()
+    assert scene.records.load(0) is None
+    assert scene.job.losses == []
+
+
+def test_a_killed_worker_is_lost_and_replaced_at_once_then_later(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = scene.start()
+    os.kill(first, signal.SIGKILL)
+    with caplog.at_level(logging.WARNING):
+        scene.watch_until(lambda: scene.pid not in (first, None))
+    assert scene.job.losses == ["it was killed by SIGKILL"]
+    assert caplog.messages == [
+        "worker 0 is lost: it was killed by SIGKILL; the job goes on from step 1,234 (epoch 3) "
+        f"with a new process now; log: {scene.log_path}"
+    ]
+    second = scene.pid
+    assert second is not None
+    caplog.clear()
+    os.kill(second, signal.SIGTERM)
+    with caplog.at_level(logging.WARNING):
+        scene.watch_until(lambda: len(scene.job.losses) == 2)
+    assert "with a new process in 1 s" in caplog.text
+    scene.supervisor.watch()
+    assert scene.records.load(0) is None
+    scene.now_s += 1
+    scene.supervisor.watch()
+    assert scene.pid not in (first, second, None)
+
+
+def test_crashes_are_counted_and_the_last_one_fails_the_job(make_scene: MakeScene) -> None:
+    code = "import os; print('my last words', flush=True); os._exit(3)"
+    scene = make_scene(code, max_crashes=1)
+    scene.start()
+    scene.watch_until(lambda: scene.job.state is JobState.FAILED)
+    assert scene.job.losses == [
+        "it ended with exit code 3 (crash 1, --max_worker_restarts 1)",
+        "it ended with exit code 3",
+    ]
+    assert scene.job.failure == (
+        "crash 2, --max_worker_restarts 1: worker 0 ended with exit code 3; the end of "
+        f"{scene.log_path}:\n    my last words"
+    )
+    assert scene.log_path.read_text() == "my last words\n" * 2
+
+
+def test_a_good_exit_before_the_end_is_a_crash(make_scene: MakeScene) -> None:
+    scene = make_scene("", max_crashes=0)
+    scene.start()
+    scene.watch_until(lambda: scene.job.state is JobState.FAILED)
+    assert "ended before its work was done (exit code 0)" in scene.job.failure
+
+
+def test_an_exit_after_the_end_is_neither_loss_nor_crash(make_scene: MakeScene) -> None:
+    scene = make_scene("")
+    scene.start()
+    scene.job.state = JobState.FINISHED
+    scene.supervisor.wait(10)
+    scene.supervisor.watch()
+    scene.supervisor.end()
+    assert (scene.job.losses, scene.job.failure) == ([], "")
+
+
+def test_a_process_that_ends_before_it_takes_part_is_replaced(scene: Scene, start: Start) -> None:
+    first = scene.start()
+    scene.job.incarnation = None
+    os.kill(first, signal.SIGKILL)
+    scene.watch_until(lambda: scene.pid not in (first, None))
+    assert scene.job.losses == []
+
+
+def test_a_full_disk_is_waited_for(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "0.json.tmp").mkdir()  # which stands in for it: no record can be written
+    scene.supervisor.begin(anew=False)
+    scene.supervisor.watch()
+    (tmp_path / "0.json.tmp").rmdir()
+    scene.supervisor.watch()
+    assert scene.records.load(0) is None
+    scene.now_s += 10
+    scene.supervisor.watch()
+    assert scene.pid is not None
+    assert scene.job.failure == ""
+
+
+def test_a_hung_process_is_killed_and_lost(scene: Scene, start: Start) -> None:
+    first = scene.start()
+    os.kill(first, signal.SIGSTOP)
+    scene.supervisor.kill("it was silent for 60 s")
+    scene.supervisor.kill("it was silent for 61 s")
+    scene.watch_until(lambda: scene.pid not in (first, None))
+    assert scene.job.losses == ["it was silent for 60 s, and was killed"]
+    second = scene.pid
+    assert second is not None
+    os.kill(second, signal.SIGKILL)
+    scene.watch_until(lambda: len(scene.job.losses) == 2)
+    assert scene.job.losses[1] == "it was killed by SIGKILL"
+
+
+def test_a_process_that_an_earlier_master_left_is_taken_over(scene: Scene, start: Start) -> None:
+    left = start(scene.records, scene.command, scene.log_path)
+    scene.supervisor.begin(anew=False)
+    for _ in range(3):
+        scene.supervisor.watch()
+    assert scene.pid == left.pid
+    assert left.running
+    assert scene.job.losses == []
+    left.kill()
+    scene.watch_until(lambda: scene.pid not in (left.pid, None))
+    # How it ended is for its parent to know.
+    assert scene.job.losses == ["it is gone"]
+
+
+def test_a_worker_that_died_with_its_master_is_lost_and_replaced(
+    scene: Scene, start: Start
+) -> None:
+    left = start(scene.records, scene.command, scene.log_path)
+    left.kill()
+    assert left.wait(10)
+    scene.supervisor.begin(anew=False)
+    assert scene.job.losses == ["it ended while there was no master"]
+    scene.supervisor.watch()
+    assert scene.pid not in (left.pid, None)
+
+
+def test_a_process_of_an_earlier_job_is_ended(scene: Scene, start: Start) -> None:
+    left = start(scene.records, scene.command, scene.log_path)
+    scene.job.incarnation = None
+    scene.supervisor.begin(anew=True)
+    assert not left.running
+    scene.supervisor.watch()
+    assert scene.pid not in (left.pid, None)
+    assert scene.job.losses == []
+
+
+def test_ctrl_c_between_start_and_note_leaves_no_process(scene: Scene, start: Start) -> None:
+    left = start(scene.records, scene.command, scene.log_path)
+    scene.supervisor.end()
+    assert not left.running
+    assert scene.records.load(0) is None
+    # The job goes on later, and then no longer counts on this process.
+    assert scene.job.losses == ["it was ended with the command"]
