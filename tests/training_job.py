@@ -8,7 +8,6 @@ from pathlib import Path
 
 from elasticdl_command import RunningCommand, eventually, running
 from elasticdl_like.job_directory import JobDirectory
-from elasticdl_like.master.recovery import load_core
 from elasticdl_like.master.reports import load_status
 from elasticdl_like.platforms.worker_record import WorkerRecords
 
@@ -72,7 +71,8 @@ def held_training(zoo: Path, data: Path, directory: Path) -> Iterator[RunningCom
     job = directory / "job"
     with elasticdl(directory, *train_arguments(zoo, data, job)) as command:
         wait_for_step(job, HELD_AT_STEP, command)
-        eventually(lambda: load_core(job).queue.marks[-1].step == STEPS_PER_EPOCH, 30, command)
+        published = f"checkpoint-{STEPS_PER_EPOCH:09}\n"
+        eventually(lambda: published in command.stderr, 30, command)
         yield command
 
 

@@ -20,6 +20,8 @@ from elasticdl_like.config import TlsConfig
 from elasticdl_like.errors import MasterUnavailableError
 from elasticdl_like.job_directory import JobDirectory, JobState
 
+_SHOWN_EVALUATIONS = 3
+
 
 @click.command()
 @click.argument("job_dir", type=click.Path(path_type=Path))
@@ -67,7 +69,7 @@ def status(job: str, as_json: bool, token_file: str, **tls_flags: Any) -> None:
         click.echo(json.dumps(document, indent=1))
         return
     click.echo(f"job {document['job']}: {document['state']}")
-    if document["reason"]:
+    if document["reason"] not in ("", document["state"]):
         click.echo(document["reason"])
     loss = "" if document["loss"] is None else f", loss {document['loss']:.4f}"
     click.echo(
@@ -80,7 +82,7 @@ def status(job: str, as_json: bool, token_file: str, **tls_flags: Any) -> None:
             f"worker {worker['worker_id']}: {worker['description']}, "
             f"heard from {worker['silent_s']:.1f} s ago"
         )
-    for evaluation in document["evaluations"]:
+    for evaluation in document["evaluations"][-_SHOWN_EVALUATIONS:]:
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in evaluation["metrics"].items())
         click.echo(
             f"validation at step {evaluation['step']:,} (epoch {evaluation['epoch'] + 1}): "

