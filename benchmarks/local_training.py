@@ -22,7 +22,7 @@ from comparison import Row, table
 from elasticdl_like.config import ModelConfig
 from elasticdl_like.data_readers.reading import list_shards, read_task
 from elasticdl_like.data_readers.recordio import RecordIODataReader
-from elasticdl_like.tasks import Task, TaskType
+from elasticdl_like.tasks import StartPoint, Task, TaskType
 from elasticdl_like.worker.dataset import Batch, BatchPipeline, make_pipeline
 from elasticdl_like.worker.model_spec import load_model_spec
 from elasticdl_like.worker.task_stream import TaskStream
@@ -62,6 +62,10 @@ class Turns(BatchPipeline):
 
     def close(self) -> None:
         self._pipeline.close()
+
+    @property
+    def element_spec(self) -> Any:
+        return self._pipeline.element_spec
 
 
 class FitTurns(keras.callbacks.Callback):
@@ -134,7 +138,7 @@ def main() -> None:
                 daemon=True,
             )
             fit.start()
-            Trainer(client, config, ours, turns, None).run(0)
+            Trainer(client, config, ours, turns, None).run(StartPoint())
             turns.end_epoch()
             fit.join()
             turns.close()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from elasticdl_like.config import CheckpointConfig
 
+# To save more often costs more than what could be lost.
+_SHORTEST_INTERVAL_S = 1.0
+
 
 class CheckpointPolicy:
     """Decides after which steps a checkpoint is taken.
 
-    Each `steps` steps; or, when that is 0, each `interval_s` seconds and at each end of an epoch.
+    Each `steps` steps; or, when that is 0, each `interval_s` seconds and at each end of an epoch,
+    but where epochs are shorter than a second at most each second.
 
     Args:
         config: the job's wishes.
@@ -20,6 +24,7 @@ class CheckpointPolicy:
         self._config = config
         self._step = step
         self._taken_s = now_s
+        self._has_taken = False
 
     def is_due(self, step: int, now_s: float) -> bool:
         """Whether one is due after a step in the middle of an epoch."""
@@ -34,7 +39,9 @@ class CheckpointPolicy:
         """Whether one is due after the last step of an epoch."""
         if self._config.steps:
             return self.is_due(step, now_s)
-        return self.is_new(step)
+        return self.is_new(step) and (
+            not self._has_taken or now_s - self._taken_s >= _SHORTEST_INTERVAL_S
+        )
 
     def is_new(self, step: int) -> bool:
         """Whether there is none of this step, which the end of training is reason enough for."""
@@ -44,3 +51,4 @@ class CheckpointPolicy:
         """Notes that a checkpoint of a step was taken."""
         self._step = step
         self._taken_s = now_s
+        self._has_taken = True

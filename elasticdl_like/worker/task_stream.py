@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from elasticdl_like.errors import LeaseLostError
@@ -41,11 +41,17 @@ class TaskStream:
     Args:
         client: the connection to the master.
         key: the epoch.
+        on_fenced: called with the step of each commit that the master refused, from a thread of
+            the stream: in an evaluation or prediction the end of a slow lease goes to somebody
+            else, and what was made of it here must not count. Without it a refusal is an error.
     """
 
-    def __init__(self, client: MasterClient, key: EpochKey) -> None:
+    def __init__(
+        self, client: MasterClient, key: EpochKey, on_fenced: Callable[[int], None] | None = None
+    ) -> None:
         self.key = key
         self._client = client
+        self._on_fenced = on_fenced
         self._changed = threading.Condition()
         self._unread: deque[Lease] = deque()
         self._returned: list[int] = []
@@ -276,7 +282,10 @@ class TaskStream:
         self._answer = reply.answer
         if reply.recalled:
             self._give_back(reply.recalled)
-        if reply.fenced_steps:
+        if self._on_fenced is not None:
+            for step in reply.fenced_steps:
+                self._on_fenced(step)
+        elif reply.fenced_steps:
             raise LeaseLostError(
                 f"the master refused the commits of steps {list(reply.fenced_steps)} in "
                 f"{self.key}: their records are no longer leased to this worker"

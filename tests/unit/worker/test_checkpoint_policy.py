@@ -45,10 +45,18 @@ def test_by_time():
 def test_by_time_there_is_one_at_each_end_of_an_epoch():
     policy = make_policy(interval_s=0.0)
     assert not policy.is_due(22, 1e9)
-    assert policy.is_due_at_end_of_epoch(22, 0.0)
-    policy.taken(22, 0.0)
-    assert not policy.is_due_at_end_of_epoch(22, 0.0)  # an epoch without records
-    assert policy.is_due_at_end_of_epoch(44, 0.0)
+    assert policy.is_due_at_end_of_epoch(22, 5.0)
+    policy.taken(22, 5.0)
+    assert not policy.is_due_at_end_of_epoch(22, 50.0)  # an epoch without records
+    assert policy.is_due_at_end_of_epoch(44, 6.0)
+
+
+def test_where_epochs_are_very_short_there_is_one_a_second_at_most():
+    policy = make_policy(interval_s=0.0)
+    assert policy.is_due_at_end_of_epoch(22, 0.1)
+    policy.taken(22, 5.0)
+    assert not policy.is_due_at_end_of_epoch(44, 5.9)
+    assert policy.is_due_at_end_of_epoch(66, 6.0)
 
 
 def test_by_steps_an_end_of_an_epoch_is_no_reason():

@@ -14,6 +14,7 @@ import tensorflow as tf
 from elasticdl_like.config import CheckpointConfig, DataConfig, JobConfig, TrainingConfig
 from elasticdl_like.errors import CorruptDataError
 from elasticdl_like.tasks import Answer, EpochKey, LeaseReply, StartPoint, TaskType
+from elasticdl_like.worker import checkpoint_policy
 from elasticdl_like.worker.blocks import Batch
 from elasticdl_like.worker.model_spec import ModelSpec
 from elasticdl_like.worker.train_loop import Trainer
@@ -196,7 +197,10 @@ def events(master, *kinds):
     return [event for event in master.heard if event[0] in kinds]
 
 
-def test_evaluation_then_callbacks_then_checkpoint_at_each_end_of_an_epoch(master, tmp_path):
+def test_evaluation_then_callbacks_then_checkpoint_at_each_end_of_an_epoch(
+    master, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(checkpoint_policy, "_SHORTEST_INTERVAL_S", 0.0)
     run(master, tmp_path)
     assert events(master, "begin", "evaluation", "end", "mark") == [
         event

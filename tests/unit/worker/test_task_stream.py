@@ -264,6 +264,26 @@ def test_a_refused_commit_is_a_lost_lease() -> None:
         stream.commit(8, whole(lease))
 
 
+def test_a_refused_commit_can_be_taken_note_of() -> None:
+    master = Master(tasks=50)
+    refused: list[int] = []
+    with TaskStream(cast(MasterClient, master), KEY, refused.append) as stream:
+        lease = taken(stream)
+        with master.changed:
+            given_up = set(master.held.tokens)
+            master.take_leases_back()
+        stream.commit(7, whole(lease))
+        within_time(stream.flush)
+        assert refused == [7]
+        # What is leased from now on is not refused.
+        while (later := taken(stream)).token in given_up:
+            pass
+        stream.commit(8, whole(later))
+        within_time(stream.flush)
+    assert refused == [7]
+    assert master.committed == 4
+
+
 @pytest.mark.parametrize("error", [MasterLostError("gone"), UnknownWorkerError("who?")])
 def test_an_error_comes_out_of_every_method(error: Exception) -> None:
     master = Master(tasks=50)
