@@ -254,8 +254,7 @@ class Epoch:
         if self._frontier == self.table.num_tasks:
             expected = self._whole
         elif self.order_key is None:
-            name_start = self._order.task_range(self._frontier)
-            expected = Tally.of_run(0, name_start.ordinal)
+            expected = Tally.of_run(0, self._order.task_range(self._frontier).ordinal)
         else:
             expected = Tally()
             for task_number in range(self._frontier):
