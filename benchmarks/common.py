@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ import tensorflow as tf
 from masters import locator, running_master
 
 from elasticdl_like.config import JobConfig
-from elasticdl_like.data_readers.recordio import Compressor, RecordIOWriter
+from elasticdl_like.data_readers.reading import DataReader
+from elasticdl_like.data_readers.recordio import Compressor, Dialect, RecordIOWriter
 from elasticdl_like.tasks import EpochKey, TaskType
-from elasticdl_like.worker.dataset import BatchPipeline
+from elasticdl_like.worker.dataset import BatchPipeline, make_pipeline
 from elasticdl_like.worker.master_client import Heartbeat, MasterClient
 from elasticdl_like.worker.task_stream import TaskStream
 
@@ -62,15 +64,21 @@ EXAMPLE_FEATURES = {
 }
 
 
-def write_recordio(path: Path, records: Iterable[bytes], compressor: Compressor) -> None:
+def write_recordio(
+    path: Path,
+    records: Iterable[bytes],
+    compressor: Compressor,
+    dialect: Dialect = Dialect.GO,
+) -> None:
     """Writes a RecordIO file as people would: the writer's defaults but for the compressor."""
-    with RecordIOWriter(path, compressor=compressor) as writer:
+    with RecordIOWriter(path, compressor=compressor, dialect=dialect) as writer:
         for record in records:
             writer.write(record)
 
 
-def write_tfrecord(path: Path, records: Iterable[bytes]) -> None:
-    with tf.io.TFRecordWriter(str(path)) as writer:
+def write_tfrecord(path: Path, records: Iterable[bytes], compression: str = "") -> None:
+    """Writes a TFRecord file, compressed as a whole by `"GZIP"` or not at all."""
+    with tf.io.TFRecordWriter(str(path), compression) as writer:
         for record in records:
             writer.write(record)
 
@@ -125,6 +133,50 @@ class EpochReader:
             raise AssertionError(f"{used} records instead of {self._record_count}")
         self._epoch += 1
         return used / seconds
+
+
+def identity(records: Any, mode: str = "", metadata: Any = None) -> Any:
+    """Is a `feed_batch` that leaves the records as they are."""
+    return records
+
+
+def epochs_of_new_job(
+    stack: ExitStack,
+    reader: DataReader,
+    data: Path,
+    record_count: int,
+    *,
+    batch: int,
+    task_records: int,
+    feed_batch: Callable[..., Any] = identity,
+    shuffle: bool = False,
+) -> EpochReader:
+    """Starts a master for a file, and makes this process the worker that reads it.
+
+    Args:
+        stack: ends both.
+        reader: reads the file in the worker; the master finds its own by the file's name.
+        data: the file.
+        record_count: the records in it.
+        batch: the records of a batch.
+        task_records: the records of a task, a multiple of `batch`.
+        feed_batch: what the worker makes of a batch.
+        shuffle: whether tasks, and the records in each, come in random order.
+    """
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    client, _ = stack.enter_context(
+        worker_of_new_master(
+            folder / "job",
+            training_data=str(data),
+            minibatch_size=batch,
+            num_minibatches_per_task=task_records // batch,
+            num_epochs=100,
+            shuffle=shuffle,
+        )
+    )
+    pipeline = make_pipeline(reader, TaskType.TRAINING, batch, None, feed_batch)
+    stack.callback(pipeline.close)
+    return EpochReader(client, pipeline, record_count)
 
 
 def dataset_records_per_s(dataset: Any, record_count: int) -> float:

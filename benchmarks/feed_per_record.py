@@ -26,7 +26,7 @@ from comparison import Row, table, take_turns
 
 from elasticdl_like.data_readers.recordio import Compressor, RecordIODataReader
 from elasticdl_like.tasks import TaskType
-from elasticdl_like.worker.dataset import FeedPipeline
+from elasticdl_like.worker.dataset import make_pipeline
 
 RECORDS = 40_960
 BATCH = 256
@@ -70,11 +70,12 @@ def main() -> None:
                     shuffle=False,
                 )
             )
-            pipeline = FeedPipeline(
+            pipeline = make_pipeline(
                 RecordIODataReader(data_origin=config.data.training_data),
                 TaskType.TRAINING,
                 BATCH,
                 feed,
+                None,
             )
             stack.callback(pipeline.close)
             plain = (

@@ -23,6 +23,7 @@ from elasticdl_like.config import ModelConfig
 from elasticdl_like.data_readers.reading import list_shards, read_task
 from elasticdl_like.data_readers.recordio import RecordIODataReader
 from elasticdl_like.tasks import StartPoint, Task, TaskType
+from elasticdl_like.time_spent import TimeSpent
 from elasticdl_like.worker.dataset import Batch, BatchPipeline, make_pipeline
 from elasticdl_like.worker.model_spec import load_model_spec
 from elasticdl_like.worker.task_stream import TaskStream
@@ -138,7 +139,7 @@ def main() -> None:
                 daemon=True,
             )
             fit.start()
-            Trainer(client, config, ours, turns, None).run(StartPoint())
+            Trainer(client, config, ours, turns, None, TimeSpent()).run(StartPoint())
             turns.end_epoch()
             fit.join()
             turns.close()

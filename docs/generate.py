@@ -195,7 +195,8 @@ def _default(option: click.Option) -> str:
     if option.is_flag:
         chosen = option.opts if option.default is True else option.secondary_opts
         return f"`{chosen[0]}`" if chosen else ""
-    return "" if option.default in (None, "") else f"`{option.default}`"
+    default = option.to_info_dict()["default"]
+    return "" if default in (None, "") else f"`{default}`"
 
 
 if __name__ == "__main__":

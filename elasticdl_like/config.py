@@ -94,6 +94,8 @@ class TrainingConfig:
         seed: decides every order.
         evaluation_steps: evaluate each so many steps, or 0 for at the end of each epoch.
         log_loss_steps: log the loss each so many steps, or 0 for never.
+        read_threads: how many leases a worker reads at once at most; 0 for as suits the machine.
+        prefetch_bytes: about how many bytes of records a worker reads ahead.
         max_quarantined_records: how many records that cannot be used the job sets aside before it
             fails.
     """
@@ -106,6 +108,8 @@ class TrainingConfig:
     seed: int = 0
     evaluation_steps: int = 0
     log_loss_steps: int = 100
+    read_threads: int = 0
+    prefetch_bytes: int = 1 << 27
     max_quarantined_records: int = 0
 
     @property
@@ -148,6 +152,7 @@ class JobConfig:
         distribution_strategy: how several workers train one model.
         data_only: whether the job hands out data to workers of the user's own, and trains nothing.
         log_level: level of the workers' logs.
+        index_dir: where the master keeps indexes of the data, an absolute path, or "" for nowhere.
     """
 
     name: str
@@ -159,6 +164,7 @@ class JobConfig:
     distribution_strategy: DistributionStrategy = DistributionStrategy.LOCAL
     data_only: bool = False
     log_level: str = "INFO"
+    index_dir: str = ""
 
     def to_json(self) -> str:
         """Returns the configuration as one line of JSON."""

@@ -8,6 +8,7 @@ quarantine.jsonl   the records that were set aside, one range a line
 workers/           the processes that the local platform has started
 logs/              the output of each worker
 checkpoints/       unless --checkpoint_dir says otherwise
+index/             indexes of the data, unless --index_dir says otherwise
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class JobDirectory:
         self.path = path
         self.logs = path / "logs"
         self.checkpoints = path / "checkpoints"
+        self.index = path / "index"
         self.workers = path / "workers"
         self.journal = path / "journal.sqlite"
         self._endpoint = path / "endpoint"

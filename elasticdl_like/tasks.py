@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from elasticdl_like.sparse_index import SparseIndex
+
 
 class TaskType(StrEnum):
     """What the records of a task are used for; the values are the `mode` of `feed`."""
@@ -20,11 +22,26 @@ class TaskType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A named run of `count` records of a data source, from index `first` on."""
+    """A named run of `count` records of a data source, from index `first` on.
+
+    Attributes:
+        name: what readers know it by.
+        first: the index of its first record.
+        count: the number of its records.
+        version: of what it holds, as the reader tells versions apart; "" when it does not.
+        locator: whatever a reader needs to find the records again; it travels with every task.
+        splits: the indices, ascending, at which it is cut into groups that are read as a whole;
+            neither `first` nor `end` is one.
+        index: where its records are in a file, or None. A task gets the part that covers it.
+    """
 
     name: str
     first: int
     count: int
+    version: str = ""
+    locator: bytes = b""
+    splits: Sequence[int] = ()
+    index: SparseIndex | None = None
 
     @property
     def end(self) -> int:
@@ -43,18 +60,38 @@ class TaskShard:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The records `[start, end)` of one shard, as a data reader is asked for them."""
+    """The records `[start, end)` of one shard, as a data reader is asked for them.
+
+    `version`, `locator` and `index` are those of the shard, as the reader in the master described
+    it; empty when it did not, and when a task is made by hand.
+    """
 
     shard_name: str
     start: int
     end: int
     epoch: int = 0
     type: TaskType = TaskType.TRAINING
+    version: str = ""
+    locator: bytes = b""
+    index: SparseIndex | None = None
 
     @property
     def size(self) -> int:
         """The number of records."""
         return self.end - self.start
+
+    def part(self, start: int, end: int) -> Task:
+        """Returns the records `[start, end)` of the same shard, which lie in this task."""
+        return Task(
+            self.shard_name,
+            start,
+            end,
+            self.epoch,
+            self.type,
+            self.version,
+            self.locator,
+            self.index,
+        )
 
     @property
     def shard(self) -> TaskShard:

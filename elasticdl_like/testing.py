@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from elasticdl_like.data_readers.base import BatchDataReader, RecordBatch
+from elasticdl_like.data_readers.places import task_of
 from elasticdl_like.data_readers.reading import DataReader, list_shards, read_task
 from elasticdl_like.errors import ElasticdlError, PermanentError
 from elasticdl_like.tasks import Shard, Task
@@ -26,10 +28,11 @@ class ContractError(PermanentError):
 def check_data_reader(make_reader: Callable[[], DataReader]) -> None:
     """Checks that a data reader keeps the reader contract.
 
-    The shards are the same each time; a range of a shard holds exactly the records that it should,
-    the same ones however the shard is cut into ranges, in whatever order and by whichever
-    instance they are read; batches and single records agree. Of a large data set only a part is
-    read: at most 1000 records from each end of a few shards.
+    The shards are the same each time, with their versions, splits and indexes; a range of a shard
+    holds exactly the records that it should, the same ones however the shard is cut into ranges,
+    in whatever order and by whichever instance they are read, and whether or not a task brings
+    the version and the index of its shard; batches and single records agree. Of a large data set
+    only a part is read: at most 1000 records from each end of a few shards.
 
     Args:
         make_reader: constructs the reader, each time anew, as master and workers would.
@@ -41,16 +44,18 @@ def check_data_reader(make_reader: Callable[[], DataReader]) -> None:
     chosen = shards if len(shards) <= _MAX_SHARDS else (*shards[: _MAX_SHARDS - 1], shards[-1])
     # Never asked for its shards: only the master's reader is.
     reader = _made(make_reader)
-    expected = {}
+    expected = []
     for task in itertools.chain.from_iterable(map(_ends, chosen)):
-        expected[task] = _read(reader, task)
-        _check_ranges(reader, task, expected[task])
+        records = _read(reader, task)
+        expected.append((task, records))
+        _check_ranges(reader, task, records)
+        _compare(reader, _by_hand(task), task, records, "without its version and index")
         if isinstance(reader, BatchDataReader):
-            _check_single_records(reader, task, expected[task])
+            _check_single_records(reader, task, records)
     # Another worker, which gets other tasks first.
     other = _made(make_reader)
-    for task in reversed(expected):
-        _compare(other, task, task, expected[task], "by another instance of the reader")
+    for task, records in reversed(expected):
+        _compare(other, task, task, records, "by another instance of the reader")
     _check_order_of_tasks(other, expected)
 
 
@@ -79,30 +84,70 @@ def _checked_shards(make_reader: Callable[[], DataReader]) -> tuple[Shard, ...]:
     except ElasticdlError as error:
         raise ContractError(str(error)) from error
     for found, how in ((again, "when called again"), (elsewhere, "in another instance")):
-        if found != shards:
+        extents, others = _extents(shards), _extents(found)
+        if extents != others:
             raise ContractError(
                 f"{name}.create_shards() is not deterministic: it returned other shards {how}; "
-                f"first {_difference(shards, found)}, then {_difference(found, shards)}"
+                f"first {_difference(extents, others)}, then {_difference(others, extents)}"
             )
+        for shard, other in zip(shards, found, strict=True):
+            _check_details(name, shard, other, how)
     return shards
 
 
-def _difference(shards: tuple[Shard, ...], others: tuple[Shard, ...]) -> str:
-    only = [shard for shard in shards if shard not in others]
-    return f"{only[0].name!r} [{only[0].first}, {only[0].end})" if only else "nothing else"
+def _check_details(name: str, shard: Shard, other: Shard, how: str) -> None:
+    """Compares what a reader says of a shard at two times; a locator may be another each time."""
+    for method, first, then in (
+        ("version", shard.version, other.version),
+        ("natural_splits", list(shard.splits), list(other.splits)),
+        ("sparse_index", shard.index, other.index),
+    ):
+        if first != then:
+            raise ContractError(
+                f"{name}.{method}({shard.name!r}) is not deterministic: it returned "
+                f"{_shown(first)} first, and {_shown(then)} {how}"
+            )
+    index = shard.index
+    if index is not None and not (
+        all(left < right for left, right in itertools.pairwise(index.records))
+        and all(left <= right for left, right in itertools.pairwise(index.offsets))
+    ):
+        raise ContractError(
+            f"{name}.sparse_index({shard.name!r}) does not ascend: {_shown(index)}; both its "
+            "records and its offsets do"
+        )
+
+
+_Extent = tuple[str, int, int]
+
+
+def _extents(shards: tuple[Shard, ...]) -> list[_Extent]:
+    return [(shard.name, shard.first, shard.end) for shard in shards]
+
+
+def _difference(extents: list[_Extent], others: list[_Extent]) -> str:
+    for name, first, end in extents:
+        if (name, first, end) not in others:
+            return f"{name!r} [{first}, {end})"
+    return "nothing else"
 
 
 def _ends(shard: Shard) -> Iterator[Task]:
     if shard.count <= _MAX_RECORDS:
-        yield Task(shard.name, shard.first, shard.end)
+        yield task_of(shard, shard.first, shard.end)
     else:
-        yield Task(shard.name, shard.first, shard.first + _MAX_RECORDS)
-        yield Task(shard.name, shard.end - _MAX_RECORDS, shard.end)
+        yield task_of(shard, shard.first, shard.first + _MAX_RECORDS)
+        yield task_of(shard, shard.end - _MAX_RECORDS, shard.end)
 
 
 def _part(whole: Task, start: int, end: int) -> Task:
     """Returns the records `start` to `end` of a task, counted from its beginning."""
-    return Task(whole.shard_name, whole.start + start, whole.start + end)
+    return whole.part(whole.start + start, whole.start + end)
+
+
+def _by_hand(task: Task) -> Task:
+    """Returns a task without what spares the reader to look for itself."""
+    return dataclasses.replace(task, version="", index=None)
 
 
 def _pieces(whole: Task) -> list[Task]:
@@ -129,11 +174,11 @@ def _check_ranges(reader: DataReader, whole: Task, expected: list[Any]) -> None:
         _read(reader, _part(whole, start, start))
 
 
-def _check_order_of_tasks(reader: DataReader, expected: Mapping[Task, list[Any]]) -> None:
-    order = [(piece, whole) for whole in expected for piece in _pieces(whole)]
+def _check_order_of_tasks(reader: DataReader, expected: list[tuple[Task, list[Any]]]) -> None:
+    order = [(piece, whole, records) for whole, records in expected for piece in _pieces(whole)]
     random.Random(0).shuffle(order)
-    for piece, whole in order:
-        _compare(reader, piece, whole, expected[whole], "among other tasks")
+    for piece, whole, records in order:
+        _compare(reader, piece, whole, records, "among other tasks")
 
 
 def _check_single_records(reader: BatchDataReader, whole: Task, expected: list[Any]) -> None:

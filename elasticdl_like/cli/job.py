@@ -19,6 +19,7 @@ from elasticdl_like.cli.options import option
 from elasticdl_like.config import TlsConfig
 from elasticdl_like.errors import MasterUnavailableError
 from elasticdl_like.job_directory import JobDirectory, JobState
+from elasticdl_like.time_shares import TimeShares
 
 _SHOWN_EVALUATIONS = 3
 
@@ -82,12 +83,26 @@ def status(job: str, as_json: bool, token_file: str, **tls_flags: Any) -> None:
             f"worker {worker['worker_id']}: {worker['description']}, "
             f"heard from {worker['silent_s']:.1f} s ago"
         )
+        for line in _time_lines(worker):
+            click.echo(f"  {line}")
     for evaluation in document["evaluations"][-_SHOWN_EVALUATIONS:]:
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in evaluation["metrics"].items())
         click.echo(
             f"validation at step {evaluation['step']:,} (epoch {evaluation['epoch'] + 1}): "
             f"{metrics}"
         )
+
+
+def _time_lines(worker: dict[str, Any]) -> list[str]:
+    """Returns where a worker's time goes, and what to do about it; nothing if it does not tell."""
+    spans = (
+        (f"last {worker['recent_s']:.0f} s", worker["recent_time_shares"]),
+        ("since its start", worker["time_shares"]),
+    )
+    lines = [f"{span}: {TimeShares(**shares)}" for span, shares in spans if shares is not None]
+    if worker["starvation"]:
+        lines.append(f"warning: {worker['starvation']}")
+    return lines
 
 
 def _ledger(directory: JobDirectory, tls: TlsConfig) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from typing import NoReturn
 import click
 
 from elasticdl_like import __version__
-from elasticdl_like.cli import data, job, service, train
+from elasticdl_like.cli import job, service, train
+from elasticdl_like.cli.data import data
 from elasticdl_like.errors import ElasticdlError
 
 # gRPC would print a line about forking each time that a process is started.
@@ -35,7 +36,7 @@ def elasticdl() -> None:
     """Trains on machines that come and go, counting every record of every epoch exactly once."""
 
 
-for command in (train.train, service.master, service.worker, job.ledger, job.status, data.data):
+for command in (train.train, service.master, service.worker, job.ledger, job.status, data):
     elasticdl.add_command(command)
 
 

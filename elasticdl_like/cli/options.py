@@ -90,7 +90,14 @@ reader_options = together(
         "--custom_data_reader_params",
         "--data_reader_params",
         default="",
-        help="Arguments for the data reader: 'name=value; name=value', JSON, or @file.",
+        help="Arguments for the data reader: 'name=value; name=value', JSON, or @file. "
+        "reader_type=NAME chooses one of the readers that are there.",
+    ),
+    option(
+        "--index_dir",
+        default="",
+        help="Directory for indexes of the data, which several jobs may share; a job's default is "
+        "JOB_DIR/index.",
     ),
 )
 
@@ -132,6 +139,19 @@ _other_job_options = together(
         type=_minibatch_range,
         default=8,
         help="Minibatches in one task, the unit that is leased to a worker.",
+    ),
+    option(
+        "--read_threads",
+        type=_count_range,
+        default=0,
+        help="Leases that a worker reads at once, at most, if the data reader can; 0 for as many "
+        "as it has processors, up to 8.",
+    ),
+    option(
+        "--prefetch_bytes",
+        type=_minibatch_range,
+        default=1 << 27,
+        help="About how many bytes of records a worker reads ahead.",
     ),
     option("--num_epochs", type=_minibatch_range, default=1, help="Passes over the training data."),
     option(
@@ -281,6 +301,8 @@ def make_job_config(flags: Mapping[str, Any], data_only: bool = False) -> JobCon
             seed=flags["seed"],
             evaluation_steps=flags["evaluation_steps"],
             log_loss_steps=flags["log_loss_steps"],
+            read_threads=flags["read_threads"],
+            prefetch_bytes=flags["prefetch_bytes"],
             max_quarantined_records=flags["max_quarantined_records"],
         ),
         checkpoint=CheckpointConfig(
@@ -297,6 +319,7 @@ def make_job_config(flags: Mapping[str, Any], data_only: bool = False) -> JobCon
         distribution_strategy=_strategy(flags["distribution_strategy"]),
         data_only=data_only or model is None,
         log_level=flags["log_level"].upper(),
+        index_dir=_absolute(flags["index_dir"]) or str(JobDirectory(directory).index),
     )
 
 

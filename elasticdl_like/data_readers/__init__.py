@@ -6,13 +6,21 @@ from elasticdl_like.data_readers.base import (
     Metadata,
     RecordBatch,
 )
+from elasticdl_like.data_readers.images import ImageFolderDataReader
+from elasticdl_like.data_readers.memory import ArrayDataReader, GeneratorDataReader
 from elasticdl_like.data_readers.recordio import RecordIODataReader, RecordIOWriter
+from elasticdl_like.data_readers.tfrecord import TFRecordDataReader, TFRecordWriter
 
 __all__ = [
     "AbstractDataReader",
+    "ArrayDataReader",
     "BatchDataReader",
+    "GeneratorDataReader",
+    "ImageFolderDataReader",
     "Metadata",
     "RecordBatch",
     "RecordIODataReader",
     "RecordIOWriter",
+    "TFRecordDataReader",
+    "TFRecordWriter",
 ]

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elasticdl_like.data_readers.base import BatchDataReader, RecordBatch
+from elasticdl_like.data_readers.shard_details import describe_shards
 from elasticdl_like.data_readers.shards import normalise_shards
 from elasticdl_like.errors import ElasticdlError, ReaderError, RecordCountError
-from elasticdl_like.ordering import position_order
-from elasticdl_like.tasks import Lease, Shard, Task
+from elasticdl_like.tasks import Shard, Task
 
 _RECORDS_PER_BATCH = 2048
+_ASSUMED_RECORD_BYTES = 256
 
 
 class DataReader(Protocol):
-    """What is needed of a reader; its class need not be derived from `AbstractDataReader`."""
+    """What is needed of a reader; its class need not be derived from `AbstractDataReader`.
+
+    It may have the other methods of that class as well.
+    """
 
     def create_shards(self) -> Any:
         """Returns the table of shards."""
@@ -34,6 +39,23 @@ def batch_size(batch: RecordBatch) -> int:
     return len(batch)
 
 
+def batch_bytes(batch: RecordBatch) -> int:
+    """Returns about how many bytes the records of a batch take up."""
+    if isinstance(batch, dict):
+        return sum(
+            _sum_of_lengths(column) if column.dtype.hasobject else column.nbytes
+            for column in batch.values()
+        )
+    return _sum_of_lengths(batch)
+
+
+def _sum_of_lengths(values: Sequence[Any] | NDArray[Any]) -> int:
+    try:
+        return sum(map(len, values))
+    except TypeError:
+        return _ASSUMED_RECORD_BYTES * len(values)
+
+
 def slice_batch(batch: RecordBatch, start: int, end: int) -> RecordBatch:
     """Returns the records `start` to `end` (exclusive) of a batch."""
     if isinstance(batch, dict):
@@ -41,7 +63,7 @@ def slice_batch(batch: RecordBatch, start: int, end: int) -> RecordBatch:
     return batch[start:end]
 
 
-def join_batches(batches: list[RecordBatch]) -> RecordBatch:
+def join_batches(batches: Sequence[RecordBatch]) -> RecordBatch:
     """Returns one batch of all records; all batches are of one kind, and there is at least one."""
     first = batches[0]
     if len(batches) == 1:
@@ -71,7 +93,7 @@ def list_shards(reader: DataReader) -> tuple[Shard, ...]:
         raise ReaderError(
             f"{name}.create_shards() raised {type(error).__name__}: {error}"
         ) from error
-    return normalise_shards(table, name)
+    return describe_shards(reader, normalise_shards(table, name))
 
 
 def read_task(reader: DataReader, task: Task) -> Iterator[RecordBatch]:
@@ -97,38 +119,6 @@ def read_task(reader: DataReader, task: Task) -> Iterator[RecordBatch]:
         raise RecordCountError(
             f"{type(reader).__name__} yielded {delivered} records instead of {task.size}: {task}"
         )
-
-
-def read_lease(reader: DataReader, lease: Lease) -> Iterator[RecordBatch]:
-    """Yields the records at the positions of a lease, in the order of the positions.
-
-    A lease in shuffled order holds all its records in memory at once; a task is small.
-
-    Raises:
-        DataError: as `read_task`.
-    """
-    task = lease.task
-    if lease.order_key is None:
-        yield from read_task(
-            reader,
-            Task(
-                task.shard_name,
-                task.start + lease.start_position,
-                task.start + lease.end_position,
-                task.epoch,
-                task.type,
-            ),
-        )
-        return
-    offsets = position_order(task.size, lease.order_key)[lease.start_position : lease.end_position]
-    first, end = int(offsets.min()), int(offsets.max()) + 1
-    narrowed = Task(task.shard_name, task.start + first, task.start + end, task.epoch, task.type)
-    records = join_batches(list(read_task(reader, narrowed)))
-    offsets -= first
-    if isinstance(records, dict):
-        yield {name: column[offsets] for name, column in records.items()}
-    else:
-        yield [records[offset] for offset in offsets.tolist()]
 
 
 def _checked_size(batch: RecordBatch, reader: DataReader, task: Task) -> int:

@@ -1,28 +1,23 @@
 """Finds the class that reads a data set, and constructs it.
 
-In this order: the reader of the model definition file; `reader_type` in the reader parameters;
-else RecordIO. Built-in readers are imported when they are needed.
+In this order: the reader of the model definition file; `reader_type` in the reader parameters; the
+scheme of the data origin; its extension; else RecordIO. Readers are imported when they are needed.
 """
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import symtable
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from elasticdl_like.config import DataConfig, ModelConfig
+from elasticdl_like.data_readers.reader_types import reader_class
 from elasticdl_like.data_readers.reading import DataReader
 from elasticdl_like.errors import ConfigError, ElasticdlError, ModelDefinitionError, ReaderError
 from elasticdl_like.model_file import check_model_def, load_model_file
 
 DEFAULT_READER_NAMES = ("custom_data_reader", "CustomDataReader")
-
-_BUILT_IN: Mapping[str, str] = {
-    "RecordIO": "elasticdl_like.data_readers.recordio:RecordIODataReader",
-}
-_DEFAULT_TYPE = "RecordIO"
 
 
 def custom_reader_name(data: DataConfig, model: ModelConfig | None) -> str:
@@ -54,6 +49,7 @@ def make_reader(
     data: DataConfig,
     model: ModelConfig | None,
     records_per_task: int,
+    index_dir: str = "",
 ) -> DataReader:
     """Constructs the reader of one data set.
 
@@ -63,9 +59,11 @@ def make_reader(
             parameters.
         model: the model definition, where a user's reader is looked up.
         records_per_task: given to a reader that asks for it.
+        index_dir: where indexes of the data are kept, or "" for nowhere; likewise.
 
     Raises:
-        ConfigError: there is no such reader, or it does not take the parameters.
+        ConfigError: there is no such reader, it does not take the parameters, or the files are of
+            several kinds.
         ModelDefinitionError: the model definition file cannot be loaded, or lacks the reader.
         ReaderError: the reader's constructor raised an exception.
     """
@@ -79,10 +77,13 @@ def make_reader(
             )
         factory = getattr(module, data.custom_data_reader)
     else:
-        factory = _built_in_factory(params.pop("reader_type", _DEFAULT_TYPE), data_origin)
-    return construct(
-        factory, {"data_origin": data_origin, "records_per_task": records_per_task}, params
-    )
+        factory = reader_class(str(params.pop("reader_type", "")), data_origin)
+    offered = {
+        "data_origin": data_origin,
+        "records_per_task": records_per_task,
+        "index_dir": index_dir,
+    }
+    return construct(factory, offered, params)
 
 
 def construct(
@@ -134,22 +135,3 @@ def construct(
             )
     made: DataReader = reader
     return made
-
-
-def _built_in_factory(reader_type: str, data_origin: str) -> Callable[..., Any]:
-    scheme, separator, _ = data_origin.partition("://")
-    if separator:
-        raise ConfigError(
-            f"no built-in reader reads {scheme}:// ({data_origin}); "
-            "write a CustomDataReader in the model definition file"
-        )
-    by_lower_name = {name.lower(): path for name, path in _BUILT_IN.items()}
-    path = by_lower_name.get(str(reader_type).lower())
-    if path is None:
-        raise ConfigError(
-            f"--custom_data_reader_params: there is no reader_type {reader_type!r}; "
-            f"there is {', '.join(_BUILT_IN)}"
-        )
-    module_name, _, class_name = path.partition(":")
-    factory: Callable[..., Any] = getattr(importlib.import_module(module_name), class_name)
-    return factory

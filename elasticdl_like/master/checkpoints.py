@@ -23,11 +23,16 @@ from typing import Any
 from elasticdl_like.errors import CorruptDataError, DataError, JobDirectoryError
 from elasticdl_like.master.data_changes import fingerprint
 from elasticdl_like.master.plan import Mark
+from elasticdl_like.master.shard_codec import (
+    shards_from_plain,
+    shards_to_plain,
+    without_locations,
+)
 from elasticdl_like.tasks import Shard
 
 _MANIFEST = "manifest.json"
 _SHARDS = "shards.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def publish_checkpoint(
         JobDirectoryError: a file cannot be written, or the directory not renamed.
     """
     try:
-        body = json.dumps([(shard.name, shard.first, shard.count) for shard in shards]).encode()
+        body = json.dumps(shards_to_plain(without_locations(shards))).encode()
         _write_durably(written / _SHARDS, body)
         manifest = {
             "format": _FORMAT,
@@ -130,15 +135,17 @@ def read_position(path: Path) -> SavedPosition:
     manifest_path, shards_path = checkpoint / _MANIFEST, checkpoint / _SHARDS
     try:
         manifest = json.loads(manifest_path.read_bytes())
-        if manifest["format"] > _FORMAT:
+        if manifest["format"] != _FORMAT:
             raise DataError(
-                f"{checkpoint} was made by a newer version of elasticdl; use that version"
+                f"{checkpoint} was made by another version of elasticdl (format "
+                f"{manifest['format']}, this version reads {_FORMAT}); use that version, or take "
+                "just the weights: --checkpoint_dir_for_init"
             )
         body = shards_path.read_bytes()
         if hashlib.sha256(body).hexdigest() != manifest["files"][_SHARDS]["sha256"]:
             raise CorruptDataError(str(shards_path), 0, "not as it was written (see manifest.json)")
         mark = Mark(**manifest["ledger"])
-        shards = [Shard(*each) for each in json.loads(body)]
+        shards = shards_from_plain(json.loads(body))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the checkpoint {checkpoint} cannot be read: {error!r}") from error
     return SavedPosition(

@@ -1,8 +1,8 @@
 """One trip over one data set: what is leased, what came back, what is committed.
 
-Below the frontier (the number of tasks leased so far, in the order of the epoch), every position
-is leased, waiting, set aside or committed. So the frontier, the live leases and the waiting pieces
-are the whole state, however many tasks there are.
+Below the frontier (the number of tasks leased so far, in the order of the epoch, and how many
+positions of the next), every position is leased, waiting, set aside or committed. So the frontier,
+the live leases and the waiting pieces are the whole state, however many tasks there are.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class Epoch:
         self._whole = Tally.of_run(0, table.num_records)
         self._dropped: frozenset[str] = frozenset()
         self._frontier = 0
+        self._next_position = 0  # of the task at the frontier
         self._waiting: deque[Piece] = deque()
         self._leases: dict[int, _LiveLease] = {}
         self._tokens: defaultdict[int, set[int]] = defaultdict(set)
@@ -112,17 +113,33 @@ class Epoch:
         found = self._next_piece()
         if found is None:
             return None
-        piece, (name, start, end, ordinal) = found
+        piece, (shard, start, end, ordinal) = found
         self._leases[token] = _LiveLease(worker_id, sequence, piece, piece.start, ordinal)
         self._tokens[worker_id].add(token)
         self._untouched[worker_id] += 1
         self._counts.leases_granted += 1
+        order_key = self._order.position_key(piece)
+        index = shard.index
+        if index is not None:
+            if order_key is None:
+                index = index.covering(start + piece.start, start + piece.end)
+            else:
+                index = index.covering(start, end)
         return Lease(
             token,
-            Task(name, start, end, self.key.epoch, self.key.type),
+            Task(
+                shard.name,
+                start,
+                end,
+                self.key.epoch,
+                self.key.type,
+                shard.version,
+                shard.locator,
+                index,
+            ),
             piece.start,
             piece.end,
-            self._order.position_key(piece),
+            order_key,
         )
 
     def commit(self, worker_id: int, commit: Commit) -> bool:
@@ -254,12 +271,15 @@ class Epoch:
         if self._frontier == self.table.num_tasks:
             expected = self._whole
         elif self.order_key is None:
-            expected = Tally.of_run(0, self._order.task_range(self._frontier).ordinal)
+            first = self._order.task_range(self._frontier).ordinal
+            expected = Tally.of_run(0, first + self._next_position)
         else:
             expected = Tally()
             for task_number in range(self._frontier):
                 task = self._order.task_range(task_number)
                 expected.add_run(task.ordinal, task.ordinal + task.end - task.start)
+            first = self._order.task_range(self._frontier).ordinal
+            expected.add_run(first, first + self._next_position)
         if counted != expected:
             raise LedgerError(
                 f"the ledger of {self.key} does not add up: {counted} is counted, waits or is "
@@ -271,6 +291,7 @@ class Epoch:
         waiting = sorted([*self._waiting, *(lease.rest for lease in self._leases.values())])
         return {
             "frontier": self._frontier,
+            "next_position": self._next_position,
             "waiting": [list(piece) for piece in waiting],
             "committed": self._committed.to_plain(),
             "set_aside": self._set_aside.to_plain(),
@@ -287,6 +308,7 @@ class Epoch:
         self._tokens.clear()
         self._untouched.clear()
         self._frontier = position["frontier"]
+        self._next_position = position["next_position"]
         self._waiting = deque(Piece(*piece) for piece in position["waiting"])
         self._committed = Tally(*position["committed"])
         self._set_aside = Tally(*position["set_aside"])
@@ -332,11 +354,14 @@ class Epoch:
             if not self._drop_if_changed(piece):
                 return piece, self._order.task_range(piece.task_number)
         while self._frontier < self.table.num_tasks:
-            task_number = self._frontier
-            self._frontier += 1
-            task_range = self._order.task_range(task_number)
+            task_range = self._order.task_range(self._frontier)
             size = task_range.end - task_range.start
-            piece = Piece(task_number, 0, size, self.order_key is None)
+            start = self._next_position
+            end = min(start + self.table.part_size(size), size)
+            piece = Piece(self._frontier, start, end, self.order_key is None)
+            if end == size:
+                self._frontier += 1
+            self._next_position = end % size
             if not self._drop_if_changed(piece):
                 return piece, task_range
         return None
@@ -344,11 +369,11 @@ class Epoch:
     def _drop_if_changed(self, piece: Piece) -> bool:
         if not self._dropped:
             return False
-        name, start, _, _ = self._order.task_range(piece.task_number)
-        if name not in self._dropped:
+        shard, start, _, _ = self._order.task_range(piece.task_number)
+        if shard.name not in self._dropped:
             return False
         for first, end in self._order.runs(piece):
-            self._quarantine.add(SetAside(name, start + first, start + end, _SHARD_CHANGED))
+            self._quarantine.add(SetAside(shard.name, start + first, start + end, _SHARD_CHANGED))
         self._order.add_to(self._set_aside, piece)
         return True
 
@@ -390,21 +415,26 @@ class Epoch:
         """Lets positions that could not be used wait in smaller pieces, or sets a record aside."""
         size = piece.end - piece.start
         smaller: list[Piece]
-        if not piece.natural:
+        if size > 1 and (piece.natural or self._is_scattered(piece)):
+            middle = piece.start + size // 2
+            smaller = [piece._replace(end=middle), piece._replace(start=middle)]
+        elif not piece.natural:
             smaller = [
                 Piece(piece.task_number, start, end, True) for start, end in self._order.runs(piece)
             ]
-        elif size > 1:
-            middle = piece.start + size // 2
-            smaller = [piece._replace(end=middle), piece._replace(start=middle)]
         elif piece.failures + 1 < _TRIES_OF_ONE_RECORD:
             smaller = [piece._replace(failures=piece.failures + 1)]
         else:
             smaller = []
-            name, start, _, _ = self._order.task_range(piece.task_number)
-            unusable = SetAside(name, start + piece.start, start + piece.end, problem)
+            shard, start, _, _ = self._order.task_range(piece.task_number)
+            unusable = SetAside(shard.name, start + piece.start, start + piece.end, problem)
             self._last_unusable = unusable
             self._quarantine.add(unusable)
             self._order.add_to(self._set_aside, piece)
             self._num_unusable += 1
         self._waiting.extendleft(reversed(smaller))
+
+    def _is_scattered(self, piece: Piece) -> bool:
+        """Returns whether the records of a piece in random order are from all over a large task."""
+        task = self._order.task_range(piece.task_number)
+        return not piece.natural and task.end - task.start > self.table.records_per_task

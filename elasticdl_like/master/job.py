@@ -23,6 +23,7 @@ from elasticdl_like.master.reports import job_status, ledger_document
 from elasticdl_like.master.stragglers import StragglerWatch
 from elasticdl_like.proto import convert
 from elasticdl_like.tasks import EpochKey, LeaseReply, LeaseRequest, StartPoint
+from elasticdl_like.time_shares import check_seconds
 
 _logger = logging.getLogger(__name__)
 
@@ -152,7 +153,12 @@ class Job:
             return reply
 
     def heartbeat(
-        self, worker_id: int, incarnation: str, answered_sequence: int, held: Sequence[int]
+        self,
+        worker_id: int,
+        incarnation: str,
+        answered_sequence: int,
+        held: Sequence[int],
+        seconds_spent: Mapping[str, float] | None = None,
     ) -> None:
         """Notes that a worker is alive, and takes back leases that it does not have.
 
@@ -161,14 +167,23 @@ class Job:
             incarnation: its process.
             answered_sequence: the last request whose reply it has got.
             held: the tokens of the leases that it has.
+            seconds_spent: where its time went so far, by activity; not kept in the journal.
 
         Raises:
             UnknownWorkerError: it is not, or no longer, part of the job.
+            InvalidRequestError: its time went into something that is not known, or in no number.
             JobFailedError: the job is over.
         """
         with self._lock:
             self._check_running()
-            self._core.members.hear(worker_id, incarnation, self._clock())
+            now_s = self._clock()
+            worker = self._core.members.hear(worker_id, incarnation, now_s)
+            if seconds_spent:
+                check_seconds(seconds_spent)
+                worker.seconds_spent = seconds_spent
+                warning = worker.starvation.look(now_s, seconds_spent)
+                if warning is not None:
+                    _logger.warning("worker %d: %s", worker_id, warning)
             tokens = self._core.queue.unlisted(worker_id, answered_sequence, frozenset(held))
             if tokens:
                 _logger.info("worker %d does not have %d of its leases", worker_id, len(tokens))

@@ -22,11 +22,12 @@ from typing import Any
 
 from elasticdl_like.errors import JournalError, JournalWriteError
 from elasticdl_like.master.checkpoints import replace_durably
+from elasticdl_like.master.shard_codec import shards_from_plain, shards_to_plain
 from elasticdl_like.master.watermark import Watermark
 from elasticdl_like.tasks import Shard
 
 _APPLICATION_ID = 0x656C6A6C  # "eljl"
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _BUSY_TIMEOUT_S = 5.0
 # SQLite's names for a file that is not what it was; any other error is of the machine.
 _DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_MISMATCH"}
@@ -155,8 +156,7 @@ class Journal:
         Raises:
             JournalWriteError: it cannot be written.
         """
-        plain = [(shard.name, shard.first, shard.count) for shard in shards]
-        body = zlib.compress(json.dumps(plain).encode())
+        body = zlib.compress(json.dumps(shards_to_plain(shards)).encode(), 1)
         try:
             self._connection.execute(
                 "INSERT OR REPLACE INTO tables VALUES (?, ?, ?)",
@@ -192,7 +192,7 @@ class Journal:
             if number != index:
                 raise self._damaged(f"table {index} is missing")
             self._check(number, "", body, crc, f"table {number}")
-            found.append([Shard(*each) for each in json.loads(zlib.decompress(body))])
+            found.append(shards_from_plain(json.loads(zlib.decompress(body))))
         return found
 
     def snapshot(self) -> dict[str, Any]:
@@ -239,10 +239,11 @@ class Journal:
             ((version,),) = execute("PRAGMA user_version")
             if application_id != _APPLICATION_ID:
                 raise self._damaged("it is not a journal of elasticdl")
-            if version > _FORMAT_VERSION:
+            if version != _FORMAT_VERSION:
+                age = "a newer" if version > _FORMAT_VERSION else "an older"
                 raise JournalError(
-                    f"{self.path} was written by a newer version of elasticdl (format {version}, "
-                    f"this version reads up to {_FORMAT_VERSION}); use that version"
+                    f"{self.path} was written by {age} version of elasticdl (format {version}, "
+                    f"this version reads {_FORMAT_VERSION}); use that version"
                 )
             problems = [row[0] for row in execute("PRAGMA quick_check(1)")]
             if problems != ["ok"]:

@@ -8,10 +8,11 @@ incarnation that left or was lost never comes back: a late copy of its registrat
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from elasticdl_like.errors import InvalidRequestError, UnknownWorkerError
+from elasticdl_like.starvation import StarvationWatch
 from elasticdl_like.tasks import LeaseReply
 
 # A worker that its platform watches is reported when it ends. Silence for this much longer than
@@ -31,6 +32,8 @@ class Worker:
         heard_s: when it was last heard from.
         last_sequence: the number of its last request.
         last_reply: what that request was answered.
+        seconds_spent: where its time went so far, by activity; empty when it does not tell.
+        starvation: watches these seconds.
     """
 
     worker_id: int
@@ -40,6 +43,8 @@ class Worker:
     heard_s: float
     last_sequence: int = 0
     last_reply: LeaseReply | None = None
+    seconds_spent: Mapping[str, float] = field(default_factory=dict)
+    starvation: StarvationWatch = field(default_factory=StarvationWatch)
 
 
 class Membership:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from elasticdl_like.tasks import EpochKey
+from elasticdl_like.time_shares import TimeShares
 
 
 class RateMeter:
@@ -53,11 +54,21 @@ class WorkerStatus:
         worker_id: its number.
         description: host and process id.
         silent_s: how long ago it was last heard from, in seconds.
+        seconds_spent: where its time went so far, by activity; empty when it does not tell.
+        time_shares: how its training thread's time is shared out, or None when that is not known.
+        recent_s: the length of the last part of its time in seconds, about 30 s.
+        recent_time_shares: as `time_shares`, in that part.
+        starvation: the warning that training waits for input, or "".
     """
 
     worker_id: int
     description: str
     silent_s: float
+    seconds_spent: Mapping[str, float] = field(default_factory=dict)
+    time_shares: TimeShares | None = None
+    recent_s: float = 0.0
+    recent_time_shares: TimeShares | None = None
+    starvation: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,12 @@ from elasticdl_like.errors import ElasticdlError, LedgerError
 from elasticdl_like.job_directory import JobDirectory, JobState
 from elasticdl_like.master.data_changes import compare_shards
 from elasticdl_like.master.job_core import JobCore
+from elasticdl_like.master.membership import Worker
 from elasticdl_like.master.progress import JobStatus, RateMeter, WorkerStatus
 from elasticdl_like.master.recovery import load_core
 from elasticdl_like.master.shard_listing import list_job_shards
+from elasticdl_like.starvation import starvation
+from elasticdl_like.time_shares import time_shares
 
 
 def job_status(core: JobCore, rate: RateMeter, now_s: float) -> JobStatus:
@@ -50,10 +53,23 @@ def job_status(core: JobCore, rate: RateMeter, now_s: float) -> JobStatus:
         step=core.queue.last_step,
         loss=core.loss,
         evaluations=tuple(core.evaluations),
-        workers=[
-            WorkerStatus(each.worker_id, each.description, now_s - each.heard_s)
-            for each in core.members
-        ],
+        workers=[worker_status(each, now_s) for each in core.members],
+    )
+
+
+def worker_status(worker: Worker, now_s: float) -> WorkerStatus:
+    """Returns how a worker stands; `now_s` is on the clock of the other calls."""
+    window = worker.starvation.window
+    starves = starvation(window)
+    return WorkerStatus(
+        worker.worker_id,
+        worker.description,
+        now_s - worker.heard_s,
+        worker.seconds_spent,
+        time_shares(worker.seconds_spent),
+        window.length_s,
+        time_shares(window.seconds()),
+        "" if starves is None else str(starves),
     )
 
 

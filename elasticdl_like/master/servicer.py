@@ -53,6 +53,7 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
             request.caller.incarnation,
             request.answered_sequence,
             list(request.held),
+            dict(request.seconds_spent),
         )
         await self._durable()
         return pb.HeartbeatReply()

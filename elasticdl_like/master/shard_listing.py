@@ -13,7 +13,6 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from elasticdl_like.config import JobConfig
 from elasticdl_like.data_readers.reading import list_shards
 from elasticdl_like.data_readers.registry import make_reader
 from elasticdl_like.errors import DataError, ElasticdlError, PermanentError, ReaderError
+from elasticdl_like.master.shard_codec import shards_from_plain, shards_to_plain
 from elasticdl_like.tasks import Shard
 
 _LAST_LINES = 5
@@ -54,7 +54,9 @@ def _list_here(config: JobConfig) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]
             tables.append(())
             continue
         try:
-            reader = make_reader(origin, data, config.model, config.training.records_per_task)
+            reader = make_reader(
+                origin, data, config.model, config.training.records_per_task, config.index_dir
+            )
             tables.append(list_shards(reader))
         except DataError as error:
             raise DataError(f"{flag}: {error}") from error
@@ -83,14 +85,9 @@ def _list_in_subprocess(
     if "error" in reply:
         raise PermanentError(reply["error"])
     training, validation = (
-        tuple(Shard(name, first, count) for name, first, count in table)
-        for table in (reply["training"], reply["validation"])
+        tuple(shards_from_plain(table)) for table in (reply["training"], reply["validation"])
     )
     return training, validation
-
-
-def _plain(shards: Sequence[Shard]) -> list[tuple[str, int, int]]:
-    return [(shard.name, shard.first, shard.count) for shard in shards]
 
 
 def main() -> None:
@@ -101,7 +98,7 @@ def main() -> None:
     reply: dict[str, Any]
     try:
         training, validation = _list_here(JobConfig.from_json(sys.stdin.read()))
-        reply = {"training": _plain(training), "validation": _plain(validation)}
+        reply = {"training": shards_to_plain(training), "validation": shards_to_plain(validation)}
     except ElasticdlError as error:
         traceback.print_exception(error)
         reply = {"error": str(error)}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import bisect
-import itertools
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from elasticdl_like.tasks import Shard
@@ -14,13 +14,13 @@ class TaskRange(NamedTuple):
     """The records `[start, end)` of a shard, and where they are in the data set.
 
     Attributes:
-        shard_name: the shard.
+        shard: the shard.
         start: the index of the first record in its shard.
         end: the index after the last.
         ordinal: how many records of the data set come before the first.
     """
 
-    shard_name: str
+    shard: Shard
     start: int
     end: int
     ordinal: int
@@ -29,40 +29,77 @@ class TaskRange(NamedTuple):
 class ShardTable:
     """The shards of a data set, cut into tasks numbered 0 … `num_tasks` - 1.
 
+    A shard without natural splits is cut into tasks of one size. Between natural splits lie groups
+    of records that are read as a whole: there a task is as many whole groups as fit into one, at
+    least one. A task with more records than `records_per_task` is handed out in parts.
+
     Args:
-        shards: as `normalise_shards` returns them.
+        shards: as `list_shards` returns them.
         records_per_task: the size of every task but the last of each shard; at least 1.
     """
 
     def __init__(self, shards: Sequence[Shard], records_per_task: int) -> None:
         self.shards = tuple(shards)
         self.records_per_task = records_per_task
-        # The number of the first task of each shard, and after them the number of tasks; the
-        # same of records.
-        self._first_task = [
-            0,
-            *itertools.accumulate(-(-shard.count // records_per_task) for shard in self.shards),
-        ]
-        self._first_ordinal = [0, *itertools.accumulate(shard.count for shard in self.shards)]
+        # One entry for a shard without splits, and one for each task of the others: the shard,
+        # its first record, the number of its first task and that of its first record in the data
+        # set. Both numbers once more at the end.
+        self._shard_numbers = array("q")
+        self._first_records = array("q")
+        self._first_tasks = array("q", [0])
+        self._first_ordinals = array("q", [0])
+        for shard_number, shard in enumerate(self.shards):
+            for start, end, num_tasks in _entries(shard, records_per_task):
+                self._shard_numbers.append(shard_number)
+                self._first_records.append(start)
+                self._first_tasks.append(self._first_tasks[-1] + num_tasks)
+                self._first_ordinals.append(self._first_ordinals[-1] + end - start)
 
     @property
     def num_records(self) -> int:
         """The number of records in the data set."""
-        return self._first_ordinal[-1]
+        return self._first_ordinals[-1]
 
     @property
     def num_tasks(self) -> int:
         """The number of tasks in one trip over the data set."""
-        return self._first_task[-1]
+        return self._first_tasks[-1]
 
     def task_range(self, number: int) -> TaskRange:
         """Returns the records of a task."""
-        shard_number = bisect.bisect_right(self._first_task, number) - 1
-        shard = self.shards[shard_number]
-        offset = (number - self._first_task[shard_number]) * self.records_per_task
+        entry = bisect.bisect_right(self._first_tasks, number) - 1
+        shard = self.shards[self._shard_numbers[entry]]
+        first_task, next_task = self._first_tasks[entry : entry + 2]
+        first_ordinal, next_ordinal = self._first_ordinals[entry : entry + 2]
+        first, count = self._first_records[entry], next_ordinal - first_ordinal
+        if next_task - first_task == 1:
+            return TaskRange(shard, first, first + count, first_ordinal)
+        offset = (number - first_task) * self.records_per_task
         return TaskRange(
-            shard.name,
-            shard.first + offset,
-            shard.first + min(offset + self.records_per_task, shard.count),
-            self._first_ordinal[shard_number] + offset,
+            shard,
+            first + offset,
+            first + min(offset + self.records_per_task, count),
+            first_ordinal + offset,
         )
+
+    def part_size(self, task_size: int) -> int:
+        """Returns how many positions of a task of this size are handed out at once.
+
+        All of them, or parts that are as even as they can be.
+        """
+        num_parts = -(-task_size // self.records_per_task)
+        return -(-task_size // num_parts)
+
+
+def _entries(shard: Shard, records_per_task: int) -> Iterator[tuple[int, int, int]]:
+    """Yields runs of records of a shard, each with the number of its tasks."""
+    if not shard.splits:
+        yield shard.first, shard.end, -(-shard.count // records_per_task)
+        return
+    start = edge = shard.first
+    for next_edge in (*shard.splits, shard.end):
+        if edge > start and next_edge - start > records_per_task:
+            yield start, edge, 1
+            start = edge
+        edge = next_edge
+    yield start, shard.end, 1

@@ -56,7 +56,7 @@ def begin(
                 raise _changed(change.description)
             start = dataclasses.replace(start, table=len(tables))
             tables.append(position.shards)
-            dropped = (*change.removed, *change.resized)
+            dropped = (*change.removed, *change.changed)
     plan = _plan(config, 0, 1 if validation else None)
     queue = TaskQueue(tables, plan, start)
     queue.replan(plan, dropped)
@@ -104,7 +104,7 @@ def go_on(
     if allow_changed_data:
         training, validation = list_job_shards(config, directory.logs / "shards.log")
         training_table, change = _renewed_table(core, journal, training_table, training)
-        dropped = (*change.removed, *change.resized)
+        dropped = (*change.removed, *change.changed)
         if validation_table is not None:
             validation_table, _ = _renewed_table(core, journal, validation_table, validation)
     event = GoneOn(

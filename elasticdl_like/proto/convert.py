@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
+
 from google.protobuf.message import DecodeError
 
 from elasticdl_like.errors import InvalidRequestError
 from elasticdl_like.proto import elasticdl_pb2 as pb
+from elasticdl_like.sparse_index import SparseIndex
 from elasticdl_like.tasks import (
     Answer,
     Commit,
@@ -68,6 +71,7 @@ def epoch_key_from_proto(message: pb.EpochKey) -> EpochKey:
 def lease_to_proto(lease: Lease) -> pb.Lease:
     """Returns the message of a lease."""
     task = lease.task
+    index = task.index
     return pb.Lease(
         token=lease.token,
         task=pb.Task(
@@ -76,6 +80,10 @@ def lease_to_proto(lease: Lease) -> pb.Lease:
             end=task.end,
             epoch=task.epoch,
             type=_TYPE_TO_PROTO[task.type],
+            version=task.version,
+            locator=task.locator,
+            index_records=None if index is None else index.records,
+            index_offsets=None if index is None else index.offsets,
         ),
         start_position=lease.start_position,
         end_position=lease.end_position,
@@ -88,7 +96,16 @@ def lease_from_proto(message: pb.Lease) -> Lease:
     task = message.task
     return Lease(
         message.token,
-        Task(task.shard_name, task.start, task.end, task.epoch, task_type_from_proto(task.type)),
+        Task(
+            task.shard_name,
+            task.start,
+            task.end,
+            task.epoch,
+            task_type_from_proto(task.type),
+            task.version,
+            task.locator,
+            _index_from_proto(task),
+        ),
         message.start_position,
         message.end_position,
         message.order_key if message.HasField("order_key") else None,
@@ -181,6 +198,12 @@ def start_point_from_proto(message: pb.StartPoint) -> StartPoint:
         epoch_key_from_proto(message.evaluated) if message.HasField("evaluated") else None,
         dict(message.metrics),
     )
+
+
+def _index_from_proto(message: pb.Task) -> SparseIndex | None:
+    if not message.index_records:
+        return None
+    return SparseIndex(array("q", message.index_records), array("q", message.index_offsets))
 
 
 def _commit_to_proto(commit: Commit) -> pb.Commit:

@@ -27,18 +27,26 @@ class EpochKey(_message.Message):
     def __init__(self, type: _Optional[_Union[TaskType, str]] = ..., epoch: _Optional[int] = ..., step: _Optional[int] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("shard_name", "start", "end", "epoch", "type")
+    __slots__ = ("shard_name", "start", "end", "epoch", "type", "version", "locator", "index_records", "index_offsets")
     SHARD_NAME_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LOCATOR_FIELD_NUMBER: _ClassVar[int]
+    INDEX_RECORDS_FIELD_NUMBER: _ClassVar[int]
+    INDEX_OFFSETS_FIELD_NUMBER: _ClassVar[int]
     shard_name: str
     start: int
     end: int
     epoch: int
     type: TaskType
-    def __init__(self, shard_name: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., epoch: _Optional[int] = ..., type: _Optional[_Union[TaskType, str]] = ...) -> None: ...
+    version: str
+    locator: bytes
+    index_records: _containers.RepeatedScalarFieldContainer[int]
+    index_offsets: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, shard_name: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., epoch: _Optional[int] = ..., type: _Optional[_Union[TaskType, str]] = ..., version: _Optional[str] = ..., locator: _Optional[bytes] = ..., index_records: _Optional[_Iterable[int]] = ..., index_offsets: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Lease(_message.Message):
     __slots__ = ("token", "task", "start_position", "end_position", "order_key")
@@ -166,14 +174,23 @@ class CommitAndLeaseReply(_message.Message):
     def __init__(self, answer: _Optional[_Union[CommitAndLeaseReply.Answer, str]] = ..., leases: _Optional[_Iterable[_Union[Lease, _Mapping]]] = ..., fenced_steps: _Optional[_Iterable[int]] = ..., recalled: _Optional[int] = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
-    __slots__ = ("caller", "answered_sequence", "held")
+    __slots__ = ("caller", "answered_sequence", "held", "seconds_spent")
+    class SecondsSpentEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     CALLER_FIELD_NUMBER: _ClassVar[int]
     ANSWERED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_SPENT_FIELD_NUMBER: _ClassVar[int]
     caller: Caller
     answered_sequence: int
     held: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., answered_sequence: _Optional[int] = ..., held: _Optional[_Iterable[int]] = ...) -> None: ...
+    seconds_spent: _containers.ScalarMap[str, float]
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., answered_sequence: _Optional[int] = ..., held: _Optional[_Iterable[int]] = ..., seconds_spent: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class HeartbeatReply(_message.Message):
     __slots__ = ()

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from elasticdl_like.data_readers.base import RecordBatch
-from elasticdl_like.data_readers.reading import batch_size, join_batches, slice_batch
+from elasticdl_like.data_readers.reading import batch_bytes, batch_size, join_batches, slice_batch
 from elasticdl_like.tasks import Interval, Lease
 
 # A block is what one Python call hands to TensorFlow. Larger ones cost less for each record; the
 # time bound keeps a slow source from holding back batches that are ready.
 _BLOCK_RECORDS = 4096
+_BLOCK_BYTES = 1 << 23
 _BLOCK_SECONDS = 0.02
 
 
@@ -115,6 +116,7 @@ class HeldRecords:
         self._size = 0
         self._batches: list[RecordBatch] = []
         self._pieces: deque[Piece] = deque()
+        self._bytes = 0
         self._since_s = 0.0
 
     def add(self, records: RecordBatch, piece: Piece) -> None:
@@ -122,13 +124,15 @@ class HeldRecords:
         if not self._size:
             self._since_s = time.monotonic()
         self._size += batch_size(records)
+        self._bytes += batch_bytes(records)
         self._batches.append(records)
         self._pieces.append(piece)
 
     def is_enough(self) -> bool:
         """Returns whether what is held is worth a block, or has been held for long."""
-        return (
-            self._size >= max(self._minibatch_size, _BLOCK_RECORDS)
+        return self._size >= self._minibatch_size and (
+            self._size >= _BLOCK_RECORDS
+            or self._bytes >= _BLOCK_BYTES
             or time.monotonic() - self._since_s > _BLOCK_SECONDS
         )
 
@@ -146,6 +150,7 @@ class HeldRecords:
     def _take(self, batches: int, size: int) -> Block:
         records = join_batches(self._batches)
         taken = batches * size
+        self._bytes = self._bytes * (self._size - taken) // self._size
         self._size -= taken
         self._batches = [slice_batch(records, taken, taken + self._size)] if self._size else []
         self._since_s = time.monotonic()

@@ -20,7 +20,8 @@ def record_spec(reader: Any) -> Structure:
 
     Args:
         reader: a data reader; its `output_signature`, or `records_output_types`, is a dtype, its
-            name, a `tf.TensorSpec`, or a tuple, list or dict of them.
+            name, a `tf.TensorSpec`, or a tuple, list or dict of them. A NumPy dtype may have a
+            shape.
 
     Raises:
         ModelDefinitionError: it is something else.
@@ -38,8 +39,11 @@ def _spec(signature: Any, reader_name: str) -> Structure:
         return tuple(_spec(each, reader_name) for each in signature)
     if isinstance(signature, tf.TensorSpec):
         return signature
+    shape = ()
+    if isinstance(signature, np.dtype):
+        signature, shape = signature.base, signature.shape
     try:
-        return tf.TensorSpec([], tf.as_dtype(signature))
+        return tf.TensorSpec(shape, tf.as_dtype(signature))
     except TypeError:
         raise ModelDefinitionError(
             f"{reader_name}.output_signature is {signature!r}; it must be a dtype, its name, a "

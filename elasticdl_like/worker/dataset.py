@@ -9,16 +9,15 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from elasticdl_like.data_readers.reading import (
-    DataReader,
-    batch_size,
-    read_lease,
-)
+from elasticdl_like.data_readers.reading import DataReader, batch_size
 from elasticdl_like.errors import DataError, ModelDefinitionError
-from elasticdl_like.tasks import Lease, TaskType
+from elasticdl_like.tasks import TaskType
+from elasticdl_like.time_spent import Activity
 from elasticdl_like.worker.blocks import Batch, Block, HeldRecords, Piece, cut
 from elasticdl_like.worker.columns import record_spec, to_arrays
+from elasticdl_like.worker.element_iterator import element_iterator
 from elasticdl_like.worker.feed_pipeline import FeedPipeline
+from elasticdl_like.worker.read_ahead import DEFAULT_PREFETCH_BYTES, ReadAhead, ReadLease
 from elasticdl_like.worker.task_stream import Signal, TaskStream
 from elasticdl_like.worker.user_code import explained
 
@@ -66,6 +65,8 @@ def make_pipeline(
     minibatch_size: int,
     feed: Callable[..., Any] | None,
     feed_batch: Callable[..., Any] | None,
+    read_threads: int = 0,
+    prefetch_bytes: int = DEFAULT_PREFETCH_BYTES,
 ) -> BatchPipeline:
     """Returns the pipeline for `feed_batch`, or, when there is none, for `feed`.
 
@@ -75,14 +76,17 @@ def make_pipeline(
         minibatch_size: records in a full batch.
         feed: `(dataset, mode, metadata)` -> dataset of one element for each record.
         feed_batch: `(records, mode, metadata)` -> the batch.
+        read_threads: how many leases are read at once at most; 0 for as suits the machine.
+        prefetch_bytes: about how much is read ahead.
 
     Raises:
         ModelDefinitionError: `feed` or `feed_batch` fails when it is traced.
     """
+    ahead = ReadAhead(reader, read_threads, prefetch_bytes)
     if feed_batch is not None:
-        return FeedBatchPipeline(reader, mode, minibatch_size, feed_batch)
+        return FeedBatchPipeline(ahead, mode, minibatch_size, feed_batch)
     if feed is not None:
-        return FeedPipeline(reader, mode, minibatch_size, feed)
+        return FeedPipeline(ahead, mode, minibatch_size, feed)
     raise ModelDefinitionError("the model definition file has neither feed_batch nor feed")
 
 
@@ -111,12 +115,14 @@ class FeedBatchPipeline:
 
     def __init__(
         self,
-        reader: DataReader,
+        ahead: ReadAhead,
         mode: TaskType,
         minibatch_size: int,
         feed_batch: Callable[..., Any],
     ) -> None:
-        self._reader = reader
+        reader = ahead.reader
+        self._ahead = ahead
+        self._time_spent = ahead.time_spent
         self._reader_name = type(reader).__name__
         self._spec = record_spec(reader)
         self._minibatch_size = minibatch_size
@@ -171,7 +177,7 @@ class FeedBatchPipeline:
         self._stream = stream
         self._streams.put(stream)
         if self._iterator is None:
-            self._iterator = iter(self._dataset)
+            self._iterator = element_iterator(self._dataset)
         while True:
             plan = self._plans.get()
             if isinstance(plan, Exception):
@@ -187,12 +193,13 @@ class FeedBatchPipeline:
         if self._stream is not None:
             self._stream.close()
         self._streams.put(None)
+        self._ahead.close()
         # TensorFlow ends the iterator's threads now; when the interpreter ends it could hang.
         self._iterator = None
 
     def _planned(self, plan: _Plan, iterator: Iterator[Any]) -> Iterator[Batch]:
         try:
-            with explained("feed_batch", plan.pieces):
+            with explained("feed_batch", plan.pieces), self._time_spent.measure(Activity.PARSING):
                 data = next(iterator)
         except ModelDefinitionError as error:
             # After an error of `feed_batch` the iterator goes on with the next batch. After any
@@ -238,27 +245,22 @@ class FeedBatchPipeline:
 
     def _arrays(self, stream: TaskStream) -> Iterator[tuple[Any, Sequence[list[Piece]]]]:
         held = HeldRecords(self._minibatch_size)
-        while (event := stream.next()) is not Signal.END:
-            if isinstance(event, Lease):
-                yield from self._read(event, held)
-            if event is Signal.FLUSH or stream.would_wait:
+        for event in self._ahead.events(stream):
+            if isinstance(event, ReadLease):
+                yield from self._held(event, held)
+            if isinstance(event, Signal) or self._ahead.would_wait(stream):
                 yield from self._converted(held.full_batches())
-            if event is Signal.FLUSH:
+            if isinstance(event, Signal):
                 yield from self._converted(held.rest())
-        yield from self._converted(held.full_batches())
-        yield from self._converted(held.rest())
 
-    def _read(self, lease: Lease, held: HeldRecords) -> Iterator[tuple[Any, Sequence[list[Piece]]]]:
-        position = lease.start_position
-        try:
-            # All of it, before any is used: a read that comes short at its end may have left out
-            # a record in the middle, and then every one after that is another than its position.
-            batches = list(read_lease(self._reader, lease))
-        except DataError as error:
+    def _held(
+        self, read: ReadLease, held: HeldRecords
+    ) -> Iterator[tuple[Any, Sequence[list[Piece]]]]:
+        lease, position = read.lease, read.lease.start_position
+        if read.problem:
             piece = Piece(lease, position, lease.end_position)
-            self._plans.put(Batch(None, [piece], problem=str(error)))
-            return
-        for records in batches:
+            self._plans.put(Batch(None, [piece], problem=read.problem))
+        for records in read.batches:
             size = batch_size(records)
             held.add(records, Piece(lease, position, position + size))
             position += size
@@ -268,7 +270,8 @@ class FeedBatchPipeline:
     def _converted(self, blocks: Iterable[Block]) -> Iterator[tuple[Any, Sequence[list[Piece]]]]:
         for block in blocks:
             try:
-                arrays = to_arrays(block.records, self._spec, self._reader_name)
+                with self._time_spent.measure(Activity.CONVERTING):
+                    arrays = to_arrays(block.records, self._spec, self._reader_name)
             except DataError as error:
                 parts = list(block.parts())
                 if not parts:

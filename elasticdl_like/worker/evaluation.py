@@ -9,12 +9,14 @@ import keras
 import tensorflow as tf
 
 from elasticdl_like.tasks import EpochKey
+from elasticdl_like.time_spent import TimeSpent
 from elasticdl_like.worker.dataset import BatchPipeline
 from elasticdl_like.worker.example_mean import ExampleMean, example_count
 from elasticdl_like.worker.master_client import MasterClient
 from elasticdl_like.worker.task_stream import TaskStream
 from elasticdl_like.worker.train_step import split_batch
 from elasticdl_like.worker.user_code import explained
+from elasticdl_like.worker.waits import awaited
 
 
 class Evaluator:
@@ -29,6 +31,7 @@ class Evaluator:
         model: the model.
         loss: the user's loss.
         metrics: `{name: Keras metric, or function of (labels, predictions)}`.
+        time_spent: measures the waits for a batch.
     """
 
     def __init__(
@@ -38,9 +41,11 @@ class Evaluator:
         model: keras.Model,
         loss: Callable[..., Any],
         metrics: Mapping[str, Any],
+        time_spent: TimeSpent,
     ) -> None:
         self._client = client
         self._pipeline = pipeline
+        self._time_spent = time_spent
         self._model = model
         self._keras_metrics = {
             name: metric
@@ -74,7 +79,7 @@ class Evaluator:
         sums = dict.fromkeys(self._means, 0.0)
         total_weight = 0.0
         with TaskStream(self._client, key) as stream:
-            for batch in self._pipeline.batches(stream):
+            for batch in awaited(self._pipeline.batches(stream), self._time_spent):
                 if batch.problem:
                     stream.fail(key.step, batch.intervals, batch.problem)
                     continue

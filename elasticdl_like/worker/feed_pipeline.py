@@ -8,11 +8,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from elasticdl_like.data_readers.reading import DataReader, join_batches, read_lease
+from elasticdl_like.data_readers.reading import join_batches
 from elasticdl_like.errors import DataError
 from elasticdl_like.tasks import Lease, TaskType
+from elasticdl_like.time_spent import Activity
 from elasticdl_like.worker.blocks import Batch, Piece
 from elasticdl_like.worker.columns import record_spec, to_arrays
+from elasticdl_like.worker.element_iterator import element_iterator
+from elasticdl_like.worker.read_ahead import ReadAhead, ReadLease
 from elasticdl_like.worker.task_stream import TaskStream
 from elasticdl_like.worker.user_code import explained
 
@@ -31,12 +34,14 @@ class FeedPipeline:
 
     def __init__(
         self,
-        reader: DataReader,
+        ahead: ReadAhead,
         mode: TaskType,
         minibatch_size: int,
         feed: Callable[..., Any],
     ) -> None:
-        self._reader = reader
+        reader = ahead.reader
+        self._ahead = ahead
+        self._time_spent = ahead.time_spent
         self._reader_name = type(reader).__name__
         self._spec = record_spec(reader)
         self._stream: TaskStream | None = None
@@ -89,6 +94,7 @@ class FeedPipeline:
     def close(self) -> None:
         if self._stream is not None:
             self._stream.close()
+        self._ahead.close()
         self._elements = iter(())  # as in FeedBatchPipeline
 
     def _segment(self) -> Iterator[Batch]:
@@ -96,7 +102,7 @@ class FeedPipeline:
         with self._lock:
             self._leases = []
         self._unreadable = []
-        self._elements = iter(self._dataset)
+        self._elements = element_iterator(self._dataset)
         used_up = last = 0
         held: Any = None
         while (element := self._next_element(used_up)) is not None:
@@ -136,17 +142,25 @@ class FeedPipeline:
         if stream is None:
             return
         try:
-            while isinstance(event := stream.next(), Lease):
-                try:
-                    records = join_batches(list(read_lease(self._reader, event)))
-                    arrays = to_arrays(records, self._spec, self._reader_name)
-                except DataError as error:
-                    piece = Piece(event, event.start_position, event.end_position)
-                    self._unreadable.append(Batch(None, [piece], problem=str(error)))
+            for read in self._ahead.events(stream):
+                if not isinstance(read, ReadLease):
+                    return
+                problem = read.problem
+                if not problem:
+                    try:
+                        with self._time_spent.measure(Activity.CONVERTING):
+                            records = join_batches(read.batches)
+                            arrays = to_arrays(records, self._spec, self._reader_name)
+                    except DataError as error:
+                        problem = str(error)
+                if problem:
+                    lease = read.lease
+                    piece = Piece(lease, lease.start_position, lease.end_position)
+                    self._unreadable.append(Batch(None, [piece], problem=problem))
                     return  # so that it is reported before many others are read
                 with self._lock:
                     number = len(self._leases)
-                    self._leases.append(event)
+                    self._leases.append(read.lease)
                 yield number, arrays
         except Exception as error:
             self._error = error

@@ -17,8 +17,10 @@ from elasticdl_like.errors import (
     UnknownWorkerError,
 )
 from elasticdl_like.tasks import StartPoint, TaskType
+from elasticdl_like.time_spent import TimeSpent, share_time_spent
 from elasticdl_like.worker.master_client import Heartbeat, MasterClient
 from elasticdl_like.worker.master_locator import MasterLocator
+from elasticdl_like.worker.time_report import TimeReport
 
 _logger = logging.getLogger(__name__)
 
@@ -66,9 +68,12 @@ def _take_part(config: WorkerConfig, incarnation: str | None) -> None:
     try:
         job, start = client.register(config.worker_id, f"{socket.gethostname()} pid {os.getpid()}")
         logging.getLogger().setLevel(job.log_level)
+        time_spent = TimeSpent()
+        time_report = TimeReport(time_spent)
         try:
-            with Heartbeat(client, _HEARTBEAT_INTERVAL_S):
-                _train(client, job, start)
+            with Heartbeat(client, _HEARTBEAT_INTERVAL_S, time_report):
+                _train(client, job, start, time_spent)
+            time_report.log_summary()
         except (MasterLostError, UnknownWorkerError, LeaseLostError):
             # Not the job's fault: whoever comes next goes on from the newest checkpoint.
             raise
@@ -87,7 +92,7 @@ def _leave(client: MasterClient, failure: str) -> None:
         _logger.warning("the master could not be told: %s", error)
 
 
-def _train(client: MasterClient, job: JobConfig, start: StartPoint) -> None:
+def _train(client: MasterClient, job: JobConfig, start: StartPoint, time_spent: TimeSpent) -> None:
     if job.model is None or job.data_only:
         raise ConfigError(
             "this job trains no model, it hands out data to workers of your own "
@@ -107,7 +112,16 @@ def _train(client: MasterClient, job: JobConfig, start: StartPoint) -> None:
 
     def pipeline(model: ModelConfig, spec: ModelSpec, origin: str, mode: TaskType) -> BatchPipeline:
         reader = make_reader(origin, job.data, model, job.training.records_per_task)
-        made = make_pipeline(reader, mode, job.training.minibatch_size, spec.feed, spec.feed_batch)
+        share_time_spent(time_spent, reader)
+        made = make_pipeline(
+            reader,
+            mode,
+            job.training.minibatch_size,
+            spec.feed,
+            spec.feed_batch,
+            job.training.read_threads,
+            job.training.prefetch_bytes,
+        )
         pipelines.append(made)
         return made
 
@@ -123,8 +137,9 @@ def _train(client: MasterClient, job: JobConfig, start: StartPoint) -> None:
                 spec.model,
                 spec.loss,
                 spec.eval_metrics,
+                time_spent,
             )
-        Trainer(client, job, spec, training, evaluator).run(start)
+        Trainer(client, job, spec, training, evaluator, time_spent).run(start)
     finally:
         for each in pipelines:
             each.close()

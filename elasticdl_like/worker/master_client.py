@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +135,12 @@ class MasterClient:
         with self._held_lock:
             self._held.abandon(key, tokens)
 
-    def heartbeat(self) -> None:
+    def heartbeat(self, seconds_spent: Mapping[str, float] | None = None) -> None:
         """Tells the master that this worker is alive, and which leases it holds.
+
+        Args:
+            seconds_spent: where its time went so far, as `TimeSpent.totals` returns it, or None
+                when it does not measure that.
 
         Raises:
             MasterLostError: the master could not be reached.
@@ -148,6 +152,7 @@ class MasterClient:
                 caller=self._caller,
                 answered_sequence=self._answered_sequence,
                 held=self._held.tokens,
+                seconds_spent=seconds_spent,
             )
         self._call("Heartbeat", request, _HEARTBEAT_TIMEOUT_S)
 
@@ -231,11 +236,22 @@ class Heartbeat:
 
     Used as a context manager. It beats on through an outage of the master. When a call fails for
     good the heart stops: the worker's next call of its own fails in the same way, and ends it.
+
+    Args:
+        client: the connection to the master.
+        interval_s: the time between two beats.
+        seconds_spent: returns where the worker's time went so far, when a beat is due.
     """
 
-    def __init__(self, client: MasterClient, interval_s: float) -> None:
+    def __init__(
+        self,
+        client: MasterClient,
+        interval_s: float,
+        seconds_spent: Callable[[], Mapping[str, float]] | None = None,
+    ) -> None:
         self._client = client
         self._interval_s = interval_s
+        self._seconds_spent = seconds_spent
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -249,7 +265,7 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._stopped.wait(self._interval_s):
             try:
-                self._client.heartbeat()
+                self._client.heartbeat(self._seconds_spent() if self._seconds_spent else None)
             except PermanentError as error:
                 if not self._stopped.is_set():
                     _logger.warning("no more heartbeats: %s", error)

@@ -12,6 +12,7 @@ import keras
 
 from elasticdl_like.config import JobConfig
 from elasticdl_like.tasks import EpochKey, StartPoint, TaskType
+from elasticdl_like.time_spent import Activity, TimeSpent
 from elasticdl_like.worker.blocks import Batch
 from elasticdl_like.worker.checkpoint_policy import CheckpointPolicy
 from elasticdl_like.worker.checkpoint_reader import load_initial_weights, restore_checkpoint
@@ -25,6 +26,7 @@ from elasticdl_like.worker.task_stream import TaskStream
 from elasticdl_like.worker.train_step import TrainStep, split_batch, zeros_like_spec
 from elasticdl_like.worker.trained_model import write_trained_model
 from elasticdl_like.worker.user_code import explained
+from elasticdl_like.worker.waits import awaited
 
 _logger = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class Trainer:
         spec: the model definition.
         pipeline: makes batches of the training data.
         evaluator: evaluates the model, or None when there is no validation data.
+        time_spent: measures what the training thread does.
     """
 
     def __init__(
@@ -52,11 +55,13 @@ class Trainer:
         spec: ModelSpec,
         pipeline: BatchPipeline,
         evaluator: Evaluator | None,
+        time_spent: TimeSpent,
     ) -> None:
         self._client = client
         self._config = config
         self._pipeline = pipeline
         self._evaluator = evaluator
+        self._time_spent = time_spent
         self._train_step = TrainStep(spec)
         self._model = spec.model
         self._has_callbacks = bool(spec.callbacks)
@@ -124,8 +129,9 @@ class Trainer:
                     self._begin_epoch(None)
                     has_begun = True
                 if has_begun:
-                    stream.flush()
-                    stop_reason = self._end_epoch(stream, stop_reason)
+                    with self._time_spent.measure(Activity.TRAINING):
+                        stream.flush()
+                        stop_reason = self._end_epoch(stream, stop_reason)
             if stream.job_ended:
                 break
         return stop_reason
@@ -139,23 +145,24 @@ class Trainer:
         self._epoch_loss = LossMean()
         self._asked_to_align = False
         index = 0
-        for batch in self._pipeline.batches(stream):
-            # A checkpoint waits for the batch after it: were there none, it would lack what is
-            # done at the end of an epoch.
-            if self._policy.is_due(self._step, time.monotonic()):
-                self._take_checkpoint_if_aligned(stream)
-            self._is_aligned = batch.aligned
-            if batch.problem:
-                stream.fail(self._step, batch.intervals, batch.problem)
-            elif batch.data is None:
-                stream.commit(self._step, batch.intervals)
-            else:
-                if not index:
-                    self._begin_epoch(batch)
-                self._train_batch(index, batch, stream)
-                index += 1
-                if stop_reason := self._reason_to_stop():
-                    return True, stop_reason
+        for batch in awaited(self._pipeline.batches(stream), self._time_spent):
+            with self._time_spent.measure(Activity.TRAINING):
+                # A checkpoint waits for the batch after it: were there none, it would lack what
+                # is done at the end of an epoch.
+                if self._policy.is_due(self._step, time.monotonic()):
+                    self._take_checkpoint_if_aligned(stream)
+                self._is_aligned = batch.aligned
+                if batch.problem:
+                    stream.fail(self._step, batch.intervals, batch.problem)
+                elif batch.data is None:
+                    stream.commit(self._step, batch.intervals)
+                else:
+                    if not index:
+                        self._begin_epoch(batch)
+                    self._train_batch(index, batch, stream)
+                    index += 1
+                    if stop_reason := self._reason_to_stop():
+                        return True, stop_reason
         return index > 0, ""
 
     def _begin_epoch(self, batch: Batch | None) -> None:
@@ -255,10 +262,11 @@ class Trainer:
                 self._asked_to_align = True
             return
         self._asked_to_align = False
-        stream.mark(self._step)
-        # The master has to know of the mark before it is asked to publish the checkpoint.
-        stream.flush()
-        self._writer.save(self._model, self._step)
+        with self._time_spent.measure(Activity.SAVING):
+            stream.mark(self._step)
+            # The master has to know of the mark before it is asked to publish the checkpoint.
+            stream.flush()
+            self._writer.save(self._model, self._step)
         self._policy.taken(self._step, time.monotonic())
 
     def _evaluate(self) -> None:
@@ -268,6 +276,7 @@ class Trainer:
             return
         key = EpochKey(TaskType.EVALUATION, self._epoch, self._step)
         self._callbacks.on_test_begin()
-        self._evaluation = self._evaluator.evaluate(key)
+        with self._time_spent.measure(Activity.EVALUATING):
+            self._evaluation = self._evaluator.evaluate(key)
         self._evaluated = key
         self._callbacks.on_test_end(dict(self._evaluation))

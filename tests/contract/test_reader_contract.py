@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections.abc import Callable, Iterator, Mapping
-from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,16 +14,11 @@ from elasticdl_like.data_readers import (
     AbstractDataReader,
     BatchDataReader,
     RecordBatch,
-    RecordIODataReader,
-    RecordIOWriter,
 )
 from elasticdl_like.data_readers.reading import DataReader
-from elasticdl_like.data_readers.recordio import Compressor, Dialect
+from elasticdl_like.sparse_index import SparseIndex
 from elasticdl_like.tasks import Task
 from elasticdl_like.testing import ContractError, check_data_reader
-
-GOLDEN = Path(__file__).parents[1] / "recordio_golden"
-GOLDEN_FILES = sorted(path.name for path in GOLDEN.glob("*.recordio"))
 
 
 class TwoMethods:
@@ -65,6 +59,30 @@ class Columns(BatchDataReader):
             }
 
 
+class WithDetails(TwoMethods):
+    """Has each optional method, and reads by what they gave."""
+
+    def version(self, shard_name: str) -> str:
+        return f"{shard_name} 1"
+
+    def locator(self, shard_name: str) -> bytes:
+        return shard_name.encode()
+
+    def natural_splits(self, shard_name: str) -> Any:
+        return [10, 20]
+
+    def sparse_index(self, shard_name: str) -> Any:
+        count = self.counts[shard_name]
+        records = sorted({0, min(10, count), count})
+        return SparseIndex(array("q", records), array("q", (7 * record for record in records)))
+
+    def read_records(self, task: Any) -> Iterator[Any]:
+        assert task.locator == task.shard_name.encode()
+        assert task.version in ("", f"{task.shard_name} 1")
+        assert task.index is None or task.index.holds(task.start, task.end)
+        return super().read_records(task)
+
+
 class Large(TwoMethods):
     """More than can be read: counts what is."""
 
@@ -77,31 +95,7 @@ class Large(TwoMethods):
             yield record
 
 
-@pytest.mark.parametrize("name", GOLDEN_FILES)
-def test_recordio_files_of_the_original_implementations(name: str) -> None:
-    check_data_reader(lambda: RecordIODataReader(data_origin=str(GOLDEN / name)))
-
-
-def test_there_are_golden_files_of_each_dialect_and_compressor() -> None:
-    kinds = {tuple(name.split("-")[:2]) for name in GOLDEN_FILES}
-    assert kinds == set(product(("go", "python"), ("none", "snappy", "gzip")))
-
-
-@pytest.mark.parametrize(("dialect", "compressor"), list(product(Dialect, Compressor)))
-def test_recordio_directory_of_our_own_writer(
-    tmp_path: Path, dialect: Dialect, compressor: Compressor
-) -> None:
-    for name, count in (("a", 1), ("b", 31), ("c", 0)):
-        path = tmp_path / name
-        with RecordIOWriter(
-            path, dialect=dialect, compressor=compressor, max_chunk_records=4
-        ) as writer:
-            for number in range(count):
-                writer.write(f"{name}{number}".encode() * (number % 3))
-    check_data_reader(lambda: RecordIODataReader(data_origin=str(tmp_path)))
-
-
-@pytest.mark.parametrize("make_reader", [TwoMethods, FromElsewhere, Columns])
+@pytest.mark.parametrize("make_reader", [TwoMethods, FromElsewhere, Columns, WithDetails])
 def test_custom_readers(make_reader: Callable[[], DataReader]) -> None:
     check_data_reader(make_reader)
 
@@ -259,6 +253,43 @@ class UnequalColumns(Columns):
         yield {"a": np.arange(task.size), "b": np.arange(task.size + 1)}
 
 
+class VersionEachTime(WithDetails):
+    calls = itertools.count()
+
+    def version(self, shard_name: str) -> str:
+        return str(next(self.calls))
+
+
+class OtherSplitsElsewhere(WithDetails):
+    made = itertools.count(5)
+
+    def __init__(self) -> None:
+        self.splits = [next(self.made)]
+
+    def natural_splits(self, shard_name: str) -> Any:
+        return self.splits
+
+
+class SplitsThatDescend(WithDetails):
+    def natural_splits(self, shard_name: str) -> Any:
+        return [20, 10]
+
+
+class IndexThatDescends(WithDetails):
+    def sparse_index(self, shard_name: str) -> Any:
+        return SparseIndex(array("q", [0, 10, 23]), array("q", [0, 100, 50]))
+
+
+class IndexThatIsShort(WithDetails):
+    def sparse_index(self, shard_name: str) -> Any:
+        return SparseIndex(array("q", [0, 1]), array("q", [0, 7]))
+
+
+class OtherRecordsWithoutIndex(WithDetails):
+    def read_records(self, task: Any) -> Iterator[Any]:
+        return (record + bytes(task.index is None) for record in super().read_records(task))
+
+
 class NoMethod:
     def create_shards(self) -> Any:
         return {"a": 1}
@@ -292,6 +323,15 @@ class CannotBeMade(TwoMethods):
         (OtherRecordsOneByOne, "record 100 of shard 'table'.*from read_records"),
         (FewerRecordsOneByOne, "yielded 3 records.*yielded 57"),
         (UnequalColumns, "differ in length.*'a': 57, 'b': 58"),
+        (VersionEachTime, r"version\('a'\) is not deterministic: it returned '0' first, and '3'"),
+        (
+            OtherSplitsElsewhere,
+            r"natural_splits\('a'\) .* \[5\] first, and \[6\] in another",
+        ),
+        (SplitsThatDescend, r"natural_splits\('a'\) returned '\[20, 10\]': splits ascend"),
+        (IndexThatDescends, r"sparse_index\('a'\) does not ascend"),
+        (IndexThatIsShort, r"sparse_index\('a'\) does not cover the records \[0, 23\)"),
+        (OtherRecordsWithoutIndex, "when .* is read without its version and index"),
         (NoMethod, "no method read_records"),
         (CannotBeMade, "cannot be made: OSError: no such database"),
     ],

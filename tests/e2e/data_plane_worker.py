@@ -23,7 +23,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from elasticdl_like.data_readers.reading import DataReader, read_lease
+from elasticdl_like.data_readers.lease_reader import LeaseReader
 from elasticdl_like.data_readers.registry import make_reader
 from elasticdl_like.errors import ElasticdlError, UnknownWorkerError
 from elasticdl_like.tasks import EpochKey, Interval, Lease, TaskType
@@ -58,7 +58,9 @@ class Worker:
 
     def _live(self, client: MasterClient) -> None:
         job, start = client.register(None, f"pid {os.getpid()}")
-        reader = make_reader(job.data.training_data, job.data, None, job.training.records_per_task)
+        reader = LeaseReader(
+            make_reader(job.data.training_data, job.data, None, job.training.records_per_task)
+        )
         self._write({"event": "registered"})
         with Heartbeat(client, interval_s=0.2):
             if not self._begun:
@@ -69,7 +71,7 @@ class Worker:
                     self._take_part(stream, reader)
             client.leave("")
 
-    def _take_part(self, stream: TaskStream, reader: DataReader) -> None:
+    def _take_part(self, stream: TaskStream, reader: LeaseReader) -> None:
         while (event := stream.next()) is not Signal.END:
             if isinstance(event, Lease):
                 for interval, ids in _pieces(event, reader):
@@ -95,8 +97,8 @@ class Worker:
         os.write(self._log, json.dumps(line).encode() + b"\n")
 
 
-def _pieces(lease: Lease, reader: DataReader) -> Iterator[tuple[Interval, list[int]]]:
-    ids = [int(record) for batch in read_lease(reader, lease) for record in batch]
+def _pieces(lease: Lease, reader: LeaseReader) -> Iterator[tuple[Interval, list[int]]]:
+    ids = [int(record) for batch in reader.read(lease) for record in batch]
     for offset in range(0, lease.size, RECORDS_PER_COMMIT):
         piece = ids[offset : offset + RECORDS_PER_COMMIT]
         start = lease.start_position + offset

@@ -32,6 +32,7 @@ FULL = JobConfig(
     distribution_strategy=DistributionStrategy.ALL_REDUCE,
     data_only=True,
     log_level="DEBUG",
+    index_dir="/index",
 )
 
 

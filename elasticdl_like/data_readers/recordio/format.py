@@ -60,12 +60,13 @@ class Compressor(StrEnum):
     GZIP = "gzip"
 
 
+_DIALECTS = tuple(Dialect)
 _COMPRESSORS = tuple(Compressor)
 _FIRST_CODE = {Dialect.GO: 0, Dialect.PYTHON: 1}
 
-# How many bytes one stored byte can become at most. Snappy: the densest element is a copy of 64
-# bytes in 3. Deflate: a match of 258 bytes takes at least 2 bits.
-_MAX_EXPANSION = {Compressor.NONE: 1, Compressor.SNAPPY: 22, Compressor.GZIP: 1032}
+# How many bytes one stored byte can become at most, in the order of the compressors. Snappy: the
+# densest element is a copy of 64 bytes in 3. Deflate: a match of 258 bytes takes at least 2 bits.
+_MAX_EXPANSION = (1, 22, 1032)
 
 
 class ChunkFormatError(DataError):
@@ -93,48 +94,73 @@ class ChunkHeader(NamedTuple):
 def decode_header(header: bytes, following_bytes: int) -> ChunkHeader:
     """Reads a chunk header and tells its dialect.
 
-    The last field but one settles the dialect. In the python dialect it is the compressor, 1 to 3;
-    in the go dialect it is the body size, which is never below 4, the size of one empty record.
-
     Args:
         header: the `HEADER_BYTES` bytes of the header; fewer if the file ends before.
-        following_bytes: how many bytes the file has after the header.
+        following_bytes: how many bytes there are after the header.
 
     Raises:
         ChunkFormatError: the header is cut short, is of neither dialect, or claims a body or a
-            number of records that the file has no room for.
+            number of records that there is no room for.
     """
     if len(header) < HEADER_BYTES:
         raise ChunkFormatError(
             f"the file ends {len(header)} bytes into a chunk header of {HEADER_BYTES}"
         )
-    magic, second, third, fourth, fifth = _HEADER.unpack(header)
+    dialect, compressor, crc, body_size_bytes, record_count = header_fields(
+        header, 0, following_bytes
+    )
+    return ChunkHeader(
+        _DIALECTS[dialect], _COMPRESSORS[compressor], crc, body_size_bytes, record_count
+    )
+
+
+def header_fields(
+    buffer: bytes, offset: int, following_bytes: int
+) -> tuple[int, int, int, int, int]:
+    """Returns the fields of a chunk header, in the order of `ChunkHeader`.
+
+    This is what every chunk of a data set costs when it is indexed, so dialect and compressor are
+    numbers here, and the buffer is not cut into headers.
+
+    The last field but one settles the dialect. In the python dialect it is the compressor, 1 to 3;
+    in the go dialect it is the body size, which is never below 4, the size of one empty record.
+
+    Args:
+        buffer: holds the whole header.
+        offset: where in it the header begins.
+        following_bytes: how many bytes there are after the header.
+
+    Raises:
+        ChunkFormatError: as `decode_header`.
+    """
+    magic, second, third, fourth, fifth = _HEADER.unpack_from(buffer, offset)
     if magic != MAGIC:
         raise ChunkFormatError(
-            f"no RecordIO chunk starts here: found {header[:4]!r}, "
+            f"no RecordIO chunk starts here: found {buffer[offset : offset + 4]!r}, "
             f"not {MAGIC.to_bytes(4, 'little')!r}"
         )
     if 1 <= fourth <= 3:
-        parsed = ChunkHeader(Dialect.PYTHON, _COMPRESSORS[fourth - 1], third, fifth, second)
+        fields = 1, fourth - 1, third, fifth, second
     elif third <= 2:
-        parsed = ChunkHeader(Dialect.GO, _COMPRESSORS[third], second, fourth, fifth)
+        fields = 0, third, second, fourth, fifth
     else:
         raise ChunkFormatError(
             "the chunk header has no known compressor: "
             f"{third} if it is of the go dialect, {fourth} if of the python dialect"
         )
-    if parsed.body_size_bytes > following_bytes:
+    _, compressor, _, body_size_bytes, record_count = fields
+    if body_size_bytes > following_bytes:
         raise ChunkFormatError(
-            f"the chunk claims a body of {parsed.body_size_bytes} bytes, "
-            f"but the file has {following_bytes} more"
+            f"the chunk claims a body of {body_size_bytes} bytes, "
+            f"but only {following_bytes} more are there"
         )
-    room_bytes = parsed.body_size_bytes * _MAX_EXPANSION[parsed.compressor]
-    if not 1 <= parsed.record_count <= room_bytes // _LENGTH_BYTES:
+    most_records = body_size_bytes * _MAX_EXPANSION[compressor] // _LENGTH_BYTES
+    if not 1 <= record_count <= most_records:
         raise ChunkFormatError(
-            f"the chunk claims {parsed.record_count} records "
-            f"in a body of {parsed.body_size_bytes} bytes ({parsed.compressor})"
+            f"the chunk claims {record_count} records "
+            f"in a body of {body_size_bytes} bytes ({_COMPRESSORS[compressor]})"
         )
-    return parsed
+    return fields
 
 
 def decode_chunk(header: ChunkHeader, body: bytes) -> list[bytes]:
@@ -253,7 +279,7 @@ def _gunzip(body: bytes) -> bytes:
 
 
 def _check_believable(claimed_bytes: int, compressor: Compressor, body: bytes) -> None:
-    if claimed_bytes > len(body) * _MAX_EXPANSION[compressor]:
+    if claimed_bytes > len(body) * _MAX_EXPANSION[_COMPRESSORS.index(compressor)]:
         raise ChunkFormatError(
             f"the chunk body of {len(body)} bytes claims to decompress to {claimed_bytes}, "
             f"more than {compressor} can do"

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import glob
-import os
-import weakref
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
-from elasticdl_like.data_readers.base import BatchDataReader
+from elasticdl_like.data_readers.indexed_files import FileFormat, IndexedFileReader
 from elasticdl_like.data_readers.recordio.format import (
     HEADER_BYTES,
     ChunkFormatError,
@@ -16,140 +12,92 @@ from elasticdl_like.data_readers.recordio.format import (
     decode_header,
 )
 from elasticdl_like.data_readers.recordio.index import (
-    FileIndex,
-    IndexedChunk,
+    chunk_headers,
     corrupt_chunk,
-    index_file,
-    os_errors_as_data_errors,
+    index_chunks,
 )
-from elasticdl_like.errors import ConfigError, DataError
-from elasticdl_like.tasks import Task
+from elasticdl_like.data_readers.source_files import RandomAccessFile
+from elasticdl_like.sparse_index import SparseIndex, Stretch
+
+# A chunk of fewer tasks than this is not worth to be leased as a whole.
+_MIN_TASKS_PER_CHUNK = 2
 
 
-class RecordIODataReader(BatchDataReader):
-    """Reads RecordIO files of either dialect; a shard is a file, and its name is the path.
+class RecordIOFormat(FileFormat):
+    """RecordIO files of either dialect; a stretch is one chunk, or several small ones."""
 
-    Each file is indexed once. The newest decoded chunk is kept, because consecutive small tasks
-    often share one.
+    name = "recordio/1"
+    scans_in_threads = False  # a walk from header to header is Python, one step after the other
+
+    def scan(self, file: RandomAccessFile) -> SparseIndex:
+        """Walks the chunk headers of the file."""
+        return index_chunks(file)
+
+    def decode(self, file_name: str, stretch: Stretch, data: bytes) -> list[bytes]:
+        """Returns the records of the chunks of a stretch."""
+        records: list[bytes] = []
+        offset = 0
+        while offset < len(data):
+            body_start = offset + HEADER_BYTES
+            try:
+                header = decode_header(data[offset:body_start], len(data) - body_start)
+                body_end = body_start + header.body_size_bytes
+                chunk = decode_chunk(header, data[body_start:body_end])
+                if len(records) + len(chunk) > stretch.count:
+                    raise ChunkFormatError(
+                        "with this chunk there are more records than when the file was indexed"
+                    )
+            except ChunkFormatError as error:
+                raise corrupt_chunk(file_name, stretch.start_byte + offset, error) from error
+            if offset:
+                records += chunk
+            else:
+                records = chunk
+            offset = body_end
+        return records
+
+    def natural_splits(self, index: SparseIndex, records_per_task: int) -> Sequence[int]:
+        """Returns the edges of chunks that are so large that tasks had better not share them."""
+        enough = _MIN_TASKS_PER_CHUNK * records_per_task * index.num_stretches
+        return index.records[1:-1] if index.num_records >= enough else ()
+
+    def describe(self, file: RandomAccessFile, index: SparseIndex) -> Mapping[str, str]:
+        """Returns the number of chunks, their dialects and their compressors."""
+        kinds: dict[str, set[str]] = {"dialect": set(), "compressor": set()}
+        chunks = 0
+        for _, header in chunk_headers(file):
+            chunks += 1
+            kinds["dialect"].add(header.dialect)
+            kinds["compressor"].add(header.compressor)
+        return {"chunks": str(chunks)} | {
+            column: ", ".join(sorted(values)) for column, values in kinds.items()
+        }
+
+
+class RecordIODataReader(IndexedFileReader):
+    """Reads RecordIO files of either dialect; a shard is a file, and its name the path or URL.
+
+    Files are indexed by the headers of their chunks. The newest decoded chunks are kept, because
+    small tasks share them.
 
     Args:
         data_origin: a file; a directory, of which every file is read, in the order of their names,
-            but those that begin with `.` or `_`; or a glob pattern.
+            but those that begin with `.` or `_`; a glob pattern; or several of these, with commas
+            between them. Each may be a URL.
+        records_per_task: the size of tasks. Chunks of several times as many records are leased as
+            a whole, in parts one after the other.
+        index_dir: a directory where indexes are kept; "" for none.
 
     Raises:
         ConfigError: `data_origin` is empty.
     """
 
-    def __init__(self, *, data_origin: str) -> None:
-        super().__init__(data_origin=data_origin)
-        if not data_origin:
-            raise ConfigError("data_origin is empty; name a file, a directory or a glob pattern")
-        self._data_origin = data_origin
-        self._indexes: dict[str, FileIndex] = {}
-        self._file: _OpenFile | None = None
-        self._newest_chunk: tuple[str, int, list[bytes]] | None = None
-
-    def create_shards(self) -> dict[str, tuple[int, int]]:
-        """Returns `{path: (0, number of records)}` for the files that have records.
-
-        Raises:
-            DataError: there is no such source, something in it is not a file, or it has no record.
-            CorruptDataError: a file that is damaged or is not RecordIO.
-        """
-        paths = _files(self._data_origin)
-        counts = {path: self._index(path).record_count for path in paths}
-        shards = {path: (0, count) for path, count in counts.items() if count}
-        if not shards:
-            raise DataError(
-                f"{self._data_origin}: no record in it ({len(paths)} files, all of them empty); "
-                "check the path of the data"
-            )
-        return shards
-
-    def read_record_batches(self, task: Task) -> Iterator[list[bytes]]:
-        """Yields the records of the task, one batch for each chunk that it touches.
-
-        A file that is replaced by another meanwhile is read on as it was; one that is changed in
-        place is an error.
-
-        Raises:
-            DataError: the file is missing, unreadable, changed since it was indexed, or has no
-                such records.
-            CorruptDataError: a chunk that is damaged.
-        """
-        index = self._index(task.shard_name)
-        for number in index.chunks_covering(task.start, task.end):
-            chunk = index.chunk(number)
-            start = max(task.start - chunk.first_record, 0)
-            yield self._records(index, number, chunk)[start : task.end - chunk.first_record]
-
-    def _index(self, path: str) -> FileIndex:
-        index = self._indexes.get(path)
-        if index is None:
-            index = self._indexes[path] = index_file(path)
-        return index
-
-    def _records(self, index: FileIndex, number: int, chunk: IndexedChunk) -> list[bytes]:
-        # Several tasks in a row often share a chunk.
-        if self._newest_chunk is None or self._newest_chunk[:2] != (index.path, number):
-            self._newest_chunk = None  # so that two decoded chunks are never held at once
-            with os_errors_as_data_errors(index.path):
-                # Reading with few system calls matters: each gives other threads the interpreter.
-                if self._file is None or self._file.path != index.path:
-                    self._file = _OpenFile(index.path)
-                index.check_unchanged(os.fstat(self._file.descriptor))
-                stored = os.pread(
-                    self._file.descriptor,
-                    HEADER_BYTES + chunk.body_size_bytes,
-                    chunk.offset_bytes,
-                )
-            self._newest_chunk = (index.path, number, _decode(index, chunk, stored))
-        return self._newest_chunk[2]
-
-
-class _OpenFile:
-    """A file that is open as long as this object lives."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        weakref.finalize(self, os.close, self.descriptor)
-
-
-def _decode(index: FileIndex, chunk: IndexedChunk, stored: bytes) -> list[bytes]:
-    try:
-        header = decode_header(
-            stored[:HEADER_BYTES], index.size_bytes - chunk.offset_bytes - HEADER_BYTES
+    def __init__(
+        self, *, data_origin: str, records_per_task: int = 512, index_dir: str = ""
+    ) -> None:
+        super().__init__(
+            RecordIOFormat(),
+            data_origin=data_origin,
+            records_per_task=records_per_task,
+            index_dir=index_dir,
         )
-        found = (header.dialect, header.compressor, header.body_size_bytes, header.record_count)
-        if found != (chunk.dialect, chunk.compressor, chunk.body_size_bytes, chunk.record_count):
-            raise ChunkFormatError("the chunk header differs from what was indexed")
-        return decode_chunk(header, stored[HEADER_BYTES:])
-    except ChunkFormatError as error:
-        raise corrupt_chunk(index.path, chunk.offset_bytes, error) from error
-
-
-def _files(data_origin: str) -> list[str]:
-    """Returns the paths of the files of a data source, in their order."""
-    with os_errors_as_data_errors(data_origin):
-        origin = Path(data_origin)
-        if origin.is_dir():
-            names = sorted(entry.name for entry in origin.iterdir() if entry.name[0] not in "._")
-            # Not joined by `Path`, which would write "./data" in another way than it was given.
-            paths = [f"{data_origin.rstrip('/')}/{name}" for name in names]
-        elif origin.exists():
-            paths = [data_origin]
-        else:
-            paths = sorted(glob.glob(data_origin, recursive=True))  # noqa: PTH207 - absolute too
-    if not paths:
-        raise DataError(
-            f"{data_origin}: no file there to read; name a file, a directory that has files "
-            "(names beginning with '.' or '_' do not count), or a glob pattern"
-        )
-    for path in paths:
-        if Path(path).is_dir():
-            raise DataError(
-                f"{path}: a directory among the data files of {data_origin}; "
-                "directories are not searched, so move it or name the files with a glob pattern"
-            )
-    return paths

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -16,6 +14,7 @@ from elasticdl_like.data_readers.recordio.format import (
     encode_chunk,
     encoded_size,
 )
+from elasticdl_like.data_readers.replacing import replacing
 from elasticdl_like.errors import ConfigError, DataError
 
 # A task in random order decodes whole chunks for a part of their records: small ones waste less.
@@ -75,7 +74,7 @@ class RecordIOWriter:
             OSError: no file can be made in that directory.
         """
         if isinstance(self._target, str | os.PathLike):
-            self._opened = _replacing(Path(self._target))
+            self._opened = replacing(Path(self._target))
         else:
             self._opened = nullcontext(self._target)
         self._file = self._opened.__enter__()
@@ -137,21 +136,3 @@ class RecordIOWriter:
             self._failed = False
             self._records = []
             self._chunk_bytes = 0
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file that takes the name `path` if the block ends well, and else is removed."""
-    temporary_path = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary_path.open("xb") as file:
-            yield file
-            file.flush()
-            # Without this a power loss could leave the new name on an empty file, which is a
-            # valid RecordIO file without records.
-            os.fsync(file.fileno())
-        temporary_path.replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            temporary_path.unlink()
-        raise

@@ -88,6 +88,8 @@ class DataPlan:
         blows: in the order of their progress.
         master_deaths: at points that the proxy sees.
         clock_jumps: whether the wall clock of master and workers jumps by hours.
+        group_records: into groups of how many records the user's reader says that each shard is
+            cut; 0 for none.
     """
 
     seed: int
@@ -107,6 +109,7 @@ class DataPlan:
     blows: tuple[ScheduledBlow, ...]
     master_deaths: tuple[MasterDeath, ...]
     clock_jumps: bool
+    group_records: int
 
     @property
     def num_records(self) -> int:
@@ -180,6 +183,7 @@ def _draw_plan(seed: int, chance: random.Random) -> DataPlan:
         blows=_make_blows(chance, worker_timeout_s),
         master_deaths=_make_master_deaths(chance),
         clock_jumps=chance.random() < 0.2,
+        group_records=chance.choice([0, 7, 100]),
     )
 
 

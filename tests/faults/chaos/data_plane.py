@@ -222,6 +222,8 @@ class DataPlaneRun:
             if plan.custom_reader:
                 arguments += ["--data_only", "--model_zoo", HERE / "zoo"]
                 arguments += ["--model_def", "data_only.no_model"]
+                params = f"group_records={plan.group_records}"
+                arguments += ["--custom_data_reader_params", params]
         self._master = ChaosProcess(arguments, self._directory / "master.log", self._environment)
 
     def _make_data(self) -> str:

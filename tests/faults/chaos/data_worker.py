@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from elasticdl_like.data_readers.reading import DataReader, read_lease
+from elasticdl_like.data_readers.lease_reader import LeaseReader
 from elasticdl_like.data_readers.registry import make_reader
 from elasticdl_like.errors import JobFailedError, LeaseLostError, UnknownWorkerError
 from elasticdl_like.tasks import Commit, EpochKey, Interval, Lease, LeaseReply, TaskType
@@ -142,8 +142,10 @@ class DataWorker:
         try:
             job, start = client.register(None, f"pid {os.getpid()}")
             self._log.write("life", client.incarnation)
-            reader = make_reader(
-                job.data.training_data, job.data, job.model, job.training.records_per_task
+            reader = LeaseReader(
+                make_reader(
+                    job.data.training_data, job.data, job.model, job.training.records_per_task
+                )
             )
             while not Path(self._options["go_file"]).exists():
                 time.sleep(_GO_POLL_S)
@@ -162,12 +164,12 @@ class DataWorker:
         finally:
             client.close()
 
-    def _take_part(self, stream: TaskStream, reader: DataReader) -> None:
+    def _take_part(self, stream: TaskStream, reader: LeaseReader) -> None:
         batch = Batch()
         while (event := stream.next()) is not Signal.END:
             if isinstance(event, Lease):
                 self._log.pass_point(Point.AFTER_LEASE)
-                parts = read_lease(reader, event)
+                parts = reader.read(event)
                 records = [str(each, "utf-8") for part in parts for each in part]
                 self._log.write("read", stream.key.epoch, len(records))
                 batch = self._use(stream, event, records, batch)

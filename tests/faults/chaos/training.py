@@ -112,6 +112,7 @@ class TrainingRun:
             "counting_feed.custom_model" if plan.uses_feed else "counting.custom_model",
             *("--model_params", f"num_records={plan.num_records}"),
             *("--training_data", json.dumps(plan.shards)),
+            *("--custom_data_reader_params", f"group_records={plan.group_records}"),
             *("--minibatch_size", plan.minibatch_size),
             *("--num_minibatches_per_task", minibatches_per_task),
             *("--num_epochs", plan.num_epochs),

@@ -106,7 +106,8 @@ def _check_done_again(
     else:
         between = 2 * plan.num_records
     # A step may be smaller than others where the data, or what there was to lease, ended.
-    partial = plan.num_epochs * (plan.num_records // task_records + len(plan.shards) + 1)
+    tasks = plan.num_records // min(task_records, plan.group_records or task_records)
+    partial = plan.num_epochs * (tasks + len(plan.shards) + 1)
     trained_again = max(steps * plan.minibatch_size - outcome.records, 0)
     trained_again_bound = kills * between + partial * plan.minibatch_size
     if trained_again > trained_again_bound:

@@ -72,6 +72,8 @@ class TrainingPlan:
         minibatches_per_task_after: the size of tasks there.
         writes_output: whether the trained model is written as well.
         clock_jumps: whether the wall clock jumps by hours.
+        group_records: into groups of how many records the user's reader says that each shard is
+            cut; 0 for none.
     """
 
     seed: int
@@ -88,6 +90,7 @@ class TrainingPlan:
     minibatches_per_task_after: int
     writes_output: bool
     clock_jumps: bool
+    group_records: int
 
     @property
     def num_records(self) -> int:
@@ -123,6 +126,7 @@ def make_training_plan(seed: int) -> TrainingPlan:
         minibatches_per_task_after=chance.choice([1, 3, 7]),
         writes_output=chance.random() < 0.3,
         clock_jumps=chance.random() < 0.2,
+        group_records=chance.choice([0, 7, 100]),
     )
 
 

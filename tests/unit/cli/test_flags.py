@@ -51,6 +51,11 @@ def test_resume_from_becomes_an_absolute_path(tmp_path: Path) -> None:
         data_job("--resume_from", "a", "--checkpoint_dir_for_init", "b")
 
 
+def test_indexes_are_kept_in_the_job_directory_unless_asked_otherwise(tmp_path: Path) -> None:
+    assert data_job("--job_dir", "here").index_dir == str(tmp_path / "here" / "index")
+    assert data_job("--index_dir", "shared").index_dir == str(tmp_path / "shared")
+
+
 def test_quarantine_is_off_unless_asked_for() -> None:
     assert data_job().training.max_quarantined_records == 0
     quarantining = data_job("--max_quarantined_records", "5")

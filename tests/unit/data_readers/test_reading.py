@@ -12,7 +12,6 @@ from elasticdl_like.data_readers.reading import (
     batch_size,
     join_batches,
     list_shards,
-    read_lease,
     read_task,
     slice_batch,
 )
@@ -22,8 +21,7 @@ from elasticdl_like.errors import (
     RecordCountError,
     ShardTableError,
 )
-from elasticdl_like.ordering import position_order
-from elasticdl_like.tasks import Lease, Shard, Task, TaskType
+from elasticdl_like.tasks import Shard, Task, TaskType
 
 TASK = Task("s", 100, 110, 3, TaskType.EVALUATION)
 
@@ -193,44 +191,6 @@ def test_our_own_errors_pass_as_they_are() -> None:
 
     with pytest.raises(CorruptDataError, match="file, at byte 7: torn"):
         list(read_task(Corrupt(), TASK))
-
-
-@pytest.mark.parametrize(("start", "end"), [(0, 10), (0, 1), (9, 10), (3, 8)])
-def test_an_unshuffled_lease_is_a_range(start: int, end: int) -> None:
-    reader = Numbers()
-    assert records(read_lease(reader, Lease(1, TASK, start, end))) == list(
-        range(100 + start, 100 + end)
-    )
-    assert reader.tasks == [Task("s", 100 + start, 100 + end, 3, TaskType.EVALUATION)]
-
-
-@pytest.mark.parametrize(("start", "end"), [(0, 10), (0, 1), (9, 10), (3, 8)])
-@pytest.mark.parametrize("key", [0, 1, 2**64 - 1])
-def test_a_shuffled_lease_is_in_position_order(start: int, end: int, key: int) -> None:
-    expected = (100 + position_order(10, key)[start:end]).tolist()
-    reader = Numbers()
-    assert records(read_lease(reader, Lease(1, TASK, start, end, key))) == expected
-    # No more is read than what lies between the records of the lease.
-    assert reader.tasks == [Task("s", min(expected), max(expected) + 1, 3, TaskType.EVALUATION)]
-    assert records(read_lease(Columns(), Lease(1, TASK, start, end, key))) == [
-        (index, -index) for index in expected
-    ]
-
-
-def test_the_parts_of_a_shuffled_task_are_the_whole() -> None:
-    whole = records(read_lease(Numbers(), Lease(1, TASK, 0, 10, 77)))
-    parts = [
-        record
-        for start, end in ((0, 4), (4, 5), (5, 10))
-        for record in records(read_lease(Numbers(), Lease(2, TASK, start, end, 77)))
-    ]
-    assert parts == whole
-    assert sorted(whole) == list(range(100, 110)) != whole
-
-
-def test_a_shuffled_lease_counts_its_records() -> None:
-    with pytest.raises(RecordCountError):
-        list(read_lease(WrongCount(9), Lease(1, TASK, 0, 10, 1)))
 
 
 def test_slices_and_joins() -> None:

@@ -16,14 +16,14 @@ def test_no_change() -> None:
 
 def test_every_kind_of_change() -> None:
     change = compare_shards(BEFORE, (Shard("a", 0, 7), Shard("b", 10, 2), Shard("d", 0, 1)))
-    assert (change.added, change.removed, change.resized) == (("d",), ("c",), ("a",))
+    assert (change.added, change.removed, change.changed) == (("d",), ("c",), ("a",))
     assert change.description == (
         "1 added ('d'), 1 removed ('c'), 1 changed ('a': records 0 to 6 then, 0 to 7 now)"
     )
 
 
 def test_a_shard_that_begins_elsewhere_has_changed() -> None:
-    assert compare_shards(BEFORE[:1], (Shard("a", 1, 6),)).resized == ("a",)
+    assert compare_shards(BEFORE[:1], (Shard("a", 1, 6),)).changed == ("a",)
 
 
 def test_many_names_are_cut_short() -> None:

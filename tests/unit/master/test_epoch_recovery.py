@@ -254,6 +254,44 @@ def test_what_is_left_of_a_shard_that_is_gone_is_set_aside(seed: int | None) -> 
     assert {each.shard_name for each in one.quarantine} == {"a"}
 
 
+GROUPS = ShardTable([Shard("a", 0, 25, splits=(20,))], 8)  # a task of 20 in parts, and one of 5
+
+
+@pytest.mark.parametrize("seed", [None, SEED])
+def test_a_bad_record_of_a_large_group_is_found_in_a_few_leases(seed: int | None) -> None:
+    one = Epoch(EpochKey(TaskType.TRAINING, 0), GROUPS, seed)
+    leases = finish(one, frozenset({("a", 11)}))
+    assert [(each.start, each.end) for each in one.quarantine] == [(11, 12)]
+    assert (one.ledger().committed, one.ledger().missing) == (24, 0)
+    assert len(leases) < 15
+
+
+@pytest.mark.parametrize("seed", [None, SEED])
+def test_the_position_inside_a_large_group_is_part_of_the_state(seed: int | None) -> None:
+    one = Epoch(EpochKey(TaskType.TRAINING, 0), GROUPS, seed)
+    first = lease(one, 1)
+    while first.task.size != 20:
+        first = lease(one, 2)
+    assert (first.start_position, first.end_position) == (0, 7)
+    position = json.loads(json.dumps(one.position()))
+    copy = restored(one)
+    following = lease(one, 3)
+    assert (following.task, following.start_position) == (first.task, 7)
+    assert copy.lease(0, 1, 3) == following
+    one.restore(position)
+    one.check()
+    read = [record for each in finish(one) for record in records_of(each)]
+    assert sorted(read) == [("a", index) for index in range(25)]
+
+
+def test_shuffling_stays_inside_a_group_and_goes_through_all_of_it() -> None:
+    one = Epoch(EpochKey(TaskType.TRAINING, 0), GROUPS, SEED)
+    parts = [[index for _, index in records_of(each)] for each in finish(one)]
+    large = [part for part in parts if max(part) < 20]
+    assert sorted(index for part in large for index in part) == list(range(20))
+    assert all(max(part) - min(part) > len(part) for part in large)
+
+
 # Going back.
 
 

@@ -387,3 +387,39 @@ def test_the_rate_and_what_remains(make_job: MakeJob, clock: Clock) -> None:
 def test_max_step_limits_the_total(make_job: MakeJob) -> None:
     assert make_job(max_step=3).status().total_records == 6
     assert make_job(max_step=300).status().total_records == 12
+
+
+def test_the_newest_seconds_of_a_worker_are_in_the_status(
+    make_job: MakeJob, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = make_job()
+    worker = Worker(job)
+    (told,) = job.status().workers
+    assert (told.seconds_spent, told.time_shares, told.starvation) == ({}, None, "")
+
+    def beat(**seconds: float) -> None:
+        job.heartbeat(worker.worker_id, worker.name, 0, [], seconds)
+
+    for second in range(1, 101):
+        clock.now_s += 1
+        beat(training=second / 4, waiting_for_input=3 * second / 4, awaited_reading=second)
+    (told,) = job.status().workers
+    assert told.seconds_spent["training"] == 25
+    assert told.recent_s == 30
+    assert told.time_shares == told.recent_time_shares
+    assert told.time_shares is not None
+    assert told.time_shares.waiting["reading"] == pytest.approx(0.75)
+    assert told.starvation.startswith(
+        "training has waited for input 75% of the last 30 s, mostly r"
+    )
+    warnings = [each.message for each in caplog.records if each.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("worker 0: training has waited for input 75% of the last 10 s")
+    worker.beat(0, [])  # tells nothing of its time
+    assert job.status().workers[0].seconds_spent["training"] == 25
+    with pytest.raises(InvalidRequestError, match="'sleeping'"):
+        beat(sleeping=1.0)
+    assert job.status().workers[0].seconds_spent["training"] == 25
+    job.lose(worker.worker_id, "gone")
+    Worker(job, "next")
+    assert job.status().workers[0].seconds_spent == {}

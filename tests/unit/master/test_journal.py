@@ -159,10 +159,11 @@ def test_another_database(path: Path) -> None:
         Journal(path, create=False)
 
 
-def test_a_newer_version(path: Path, journal: Journal) -> None:
+@pytest.mark.parametrize(("version", "age"), [(1, "an older"), (3, "a newer")])
+def test_another_version(path: Path, journal: Journal, version: int, age: str) -> None:
     journal.close()
-    edit(path, "PRAGMA user_version = 2")
-    with pytest.raises(JournalError, match=r"newer version of elasticdl \(format 2, .*up to 1\)"):
+    edit(path, f"PRAGMA user_version = {version}")
+    with pytest.raises(JournalError, match=rf"{age} version .*\(format {version}, .* reads 2\)"):
         Journal(path, create=False)
 
 

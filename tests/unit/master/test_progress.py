@@ -6,6 +6,7 @@ import pytest
 
 from elasticdl_like.master.progress import Evaluation, JobStatus, RateMeter, WorkerStatus
 from elasticdl_like.tasks import EpochKey, TaskType
+from elasticdl_like.time_shares import TimeShares
 
 
 def meter(*samples: tuple[float, int], window_s: float = 10.0) -> RateMeter:
@@ -61,9 +62,24 @@ def test_the_status_is_json() -> None:
         step=3,
         loss=0.5,
         evaluations=(Evaluation(EpochKey(TaskType.EVALUATION, 1, 70), {"accuracy": 0.75}),),
-        workers=[WorkerStatus(0, "host", 1.5)],
+        workers=[
+            WorkerStatus(
+                0, "host", 1.5, {"training": 2.0}, TimeShares({"training": 0.75}, {"reading": 0.25})
+            )
+        ],
     )
     plain = json.loads(json.dumps(status.to_plain()))
     assert plain["evaluations"] == [{"epoch": 1, "step": 70, "metrics": {"accuracy": 0.75}}]
-    assert plain["workers"] == [{"worker_id": 0, "description": "host", "silent_s": 1.5}]
+    assert plain["workers"] == [
+        {
+            "worker_id": 0,
+            "description": "host",
+            "silent_s": 1.5,
+            "seconds_spent": {"training": 2.0},
+            "time_shares": {"working": {"training": 0.75}, "waiting": {"reading": 0.25}},
+            "recent_s": 0.0,
+            "recent_time_shares": None,
+            "starvation": "",
+        }
+    ]
     assert (plain["job"], plain["loss"], plain["remaining_s"]) == ("j", 0.5, None)

@@ -9,7 +9,10 @@ from elasticdl_like.tasks import Shard
 
 
 def ranges(table: ShardTable) -> list[tuple[str, int, int]]:
-    return [table.task_range(number)[:3] for number in range(table.num_tasks)]
+    return [
+        (task.shard.name, task.start, task.end)
+        for task in map(table.task_range, range(table.num_tasks))
+    ]
 
 
 def test_shards_are_cut_in_their_order() -> None:
@@ -34,10 +37,11 @@ def test_no_shards() -> None:
 
 
 def test_a_huge_shard_costs_nothing() -> None:
-    table = ShardTable([Shard("a", 5, 10**18), Shard("b", 0, 1)], 1)
+    huge, one = Shard("a", 5, 10**18), Shard("b", 0, 1)
+    table = ShardTable([huge, one], 1)
     assert table.num_tasks == 10**18 + 1
-    assert table.task_range(10**18 - 1) == ("a", 10**18 + 4, 10**18 + 5, 10**18 - 1)
-    assert table.task_range(10**18) == ("b", 0, 1, 10**18)
+    assert table.task_range(10**18 - 1) == (huge, 10**18 + 4, 10**18 + 5, 10**18 - 1)
+    assert table.task_range(10**18) == (one, 0, 1, 10**18)
 
 
 def test_ordinals_number_the_records_of_the_data_set() -> None:
@@ -64,3 +68,32 @@ def test_every_record_is_in_exactly_one_task(
     assert found == [(shard.name, i) for shard in shards for i in range(shard.first, shard.end)]
     assert len(found) == table.num_records
     assert all(0 < end - start <= records_per_task for _, start, end in ranges(table))
+
+
+@pytest.mark.parametrize(
+    ("splits", "expected"),
+    [
+        ((), [(10, 14), (14, 18), (18, 20)]),
+        ((15,), [(10, 15), (15, 20)]),  # larger than a task: alone
+        ((12, 14, 15, 19), [(10, 14), (14, 15), (15, 19), (19, 20)]),  # as many as fit
+        ((11, 12, 13, 14, 15, 16, 17, 18, 19), [(10, 14), (14, 18), (18, 20)]),
+        ((11,), [(10, 11), (11, 20)]),
+        ((19,), [(10, 19), (19, 20)]),
+    ],
+)
+def test_no_task_has_parts_of_two_groups(
+    splits: tuple[int, ...], expected: list[tuple[int, int]]
+) -> None:
+    table = ShardTable([Shard("a", 10, 10, splits=splits), Shard("b", 0, 1)], 4)
+    assert ranges(table) == [*(("a", start, end) for start, end in expected), ("b", 0, 1)]
+    assert [table.task_range(number).ordinal for number in range(table.num_tasks)] == [
+        *(start - 10 for start, _ in expected),
+        10,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task_size", "part"), [(1, 1), (4, 4), (5, 3), (8, 4), (9, 3), (10, 4), (1_000_001, 4)]
+)
+def test_a_large_task_is_handed_out_in_even_parts(task_size: int, part: int) -> None:
+    assert ShardTable([], 4).part_size(task_size) == part

@@ -33,6 +33,7 @@ TABLES = {
     "one record": ((Shard("a", 0, 1),), 4),
     "one task": ((Shard("a", 3, 5),), 8),
     "single records": ((Shard("a", 0, 9), Shard("b", 7, 2)), 1),
+    "groups": ((Shard("a", 100, 30, splits=(109, 110, 112, 125)), Shard("b", 0, 5)), 4),
     "several shards": ((Shard("a", 100, 13), Shard("b", 0, 4), Shard("b", 10, 6)), 4),
 }
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from elasticdl_like.config import CheckpointConfig, DataConfig, JobConfig, TrainingConfig
 from elasticdl_like.errors import CorruptDataError
 from elasticdl_like.tasks import Answer, EpochKey, LeaseReply, StartPoint, TaskType
+from elasticdl_like.time_spent import TimeSpent
 from elasticdl_like.worker import checkpoint_policy
 from elasticdl_like.worker.blocks import Batch
 from elasticdl_like.worker.model_spec import ModelSpec
@@ -156,7 +157,16 @@ def master():
     return Master()
 
 
-def run(master, directory, start=None, pipeline=None, callback=None, evaluate=True, **training):
+def run(
+    master,
+    directory,
+    start=None,
+    pipeline=None,
+    callback=None,
+    evaluate=True,
+    time_spent=None,
+    **training,
+):
     """Trains, and returns the model."""
     keras.utils.set_random_seed(0)
     checkpoint = training.pop("checkpoint", CheckpointConfig())
@@ -180,7 +190,9 @@ def run(master, directory, start=None, pipeline=None, callback=None, evaluate=Tr
         callbacks=[callback or Diary(master)],
     )
     evaluator = Evaluations(master) if evaluate else None
-    trainer = Trainer(master, config, spec, pipeline or Batches(), evaluator)
+    trainer = Trainer(
+        master, config, spec, pipeline or Batches(), evaluator, time_spent or TimeSpent()
+    )
     trainer.run(start or StartPoint())
     return spec.model
 
@@ -340,3 +352,41 @@ def test_zeros_for_all_kinds_of_tensors():
     assert zeros["text"].numpy().tolist() == [b""]
     for name in ("any", "ragged", "sparse"):
         assert spec[name].is_compatible_with(zeros[name])
+
+
+def test_where_the_time_goes_is_measured(master, tmp_path):
+    class Clock:
+        now_s = 0.0
+
+        def __call__(self):
+            return self.now_s
+
+    clock = Clock()
+
+    class SlowBatches(Batches):
+        def batches(self, stream):
+            for batch in super().batches(stream):
+                clock.now_s += 1
+                yield batch
+
+    class SlowDiary(Diary):
+        def on_train_batch_end(self, batch, logs=None):
+            clock.now_s += 10
+
+        def on_test_end(self, logs=None):
+            clock.now_s += 100
+
+    class SlowMaster(Master):
+        def report_evaluation(self, key, metrics):
+            clock.now_s += 1000
+
+    time_spent = TimeSpent(clock)
+    slow = SlowMaster()
+    run(slow, tmp_path, None, SlowBatches(), SlowDiary(slow), time_spent=time_spent)
+    spent = {name: seconds for name, seconds in time_spent.totals().items() if seconds}
+    steps = EPOCHS * BATCHES
+    assert spent == {
+        "waiting_for_input": steps,
+        "training": 10 * steps + 100 * EPOCHS,
+        "evaluating": 1000 * EPOCHS,
+    }

@@ -25,6 +25,7 @@ def test_bytes_keep_their_trailing_zeros_and_empty_records_stay():
         ("string", tf.TensorSpec([], tf.string)),
         (tf.int64, tf.TensorSpec([], tf.int64)),
         (np.dtype("float32"), tf.TensorSpec([], tf.float32)),
+        (np.dtype(("float32", (3,))), tf.TensorSpec([3], tf.float32)),
         (tf.TensorSpec([3], tf.int32), tf.TensorSpec([3], tf.int32)),
         (["int64", "string"], (tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.string))),
         ({"x": "float32"}, {"x": tf.TensorSpec([], tf.float32)}),

@@ -10,6 +10,7 @@ from queue_master import QueueMaster, make_queue
 
 from elasticdl_like.data_readers import BatchDataReader
 from elasticdl_like.tasks import EpochKey, Shard, TaskType
+from elasticdl_like.time_spent import TimeSpent
 from elasticdl_like.worker.dataset import make_pipeline
 from elasticdl_like.worker.evaluation import Evaluator
 
@@ -63,6 +64,7 @@ def test_the_result_does_not_depend_on_the_batches(minibatch_size):
             "auc": keras.metrics.AUC(),
             "accuracy": lambda labels, predictions: tf.equal(labels > 0.5, predictions[:, 0] > 0.5),
         },
+        TimeSpent(),
     )
     auc = keras.metrics.AUC()
     auc.update_state(Y, predictions)
@@ -93,7 +95,7 @@ def test_records_that_cannot_be_used_are_reported_and_left_out():
     client = EvaluationMaster()
     pipeline = make_pipeline(DamagedReader(), TaskType.EVALUATION, 7, None, feed_batch)
     key = EpochKey(TaskType.EVALUATION, 0, 1)
-    results = Evaluator(client, pipeline, model, loss, {}).evaluate(key)
+    results = Evaluator(client, pipeline, model, loss, {}, TimeSpent()).evaluate(key)
     pipeline.close()
     used = np.delete(np.arange(len(Y)), [30, 31, 32])
     predictions = model(X[used]).numpy()[:, 0].astype(np.float64)

@@ -257,3 +257,12 @@ def test_the_heart_beats_on_after_an_outage_and_stops_when_the_worker_is_not_kno
     with Heartbeat(client, interval_s=0.01):
         eventually(lambda: "no more heartbeats: who are you" in caplog.text, TIMEOUT_S)
     assert len(master.calls) == 3
+
+
+def test_a_beat_tells_where_the_time_goes(client: MasterClient, master: FakeMaster) -> None:
+    totals = [{"training": 1.5}, {"training": 2.5, "reading": 4.0}]
+    with Heartbeat(client, 0.01, lambda: totals[min(len(master.calls), 1)]):
+        eventually(lambda: len(master.calls) >= 2, TIMEOUT_S)
+    assert [dict(call.seconds_spent) for call in master.calls[:2]] == totals
+    client.heartbeat()
+    assert not master.calls[-1].seconds_spent

@@ -30,14 +30,21 @@ _BALLAST = 100_000
 class CustomDataReader:
     """Shards of consecutive numbers; writes down what it reads.
 
-    The data origin is the shards as JSON, `[[name, first, count], …]`.
+    The data origin is the shards as JSON, `[[name, first, count], …]`, the parameter the number of
+    records in each group, or 0.
     """
 
-    def __init__(self, data_origin):
+    def __init__(self, data_origin, group_records):
         self._shards = json.loads(data_origin)
+        self._group_records = group_records
 
     def create_shards(self):
         return {name: (first, count) for name, first, count in self._shards}
+
+    def natural_splits(self, shard_name):
+        ((first, count),) = [each[1:] for each in self._shards if each[0] == shard_name]
+        size = self._group_records or count
+        return range(first + size, first + count, size)
 
     def read_records(self, task):
         _append("read.txt", f"{task.end - task.start}")

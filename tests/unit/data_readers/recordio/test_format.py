@@ -182,7 +182,7 @@ class TestHeaderRefuses:
 
     @pytest.mark.parametrize("fields", [(7, 0, 101, 5), (5, 7, 1, 101)])
     def test_a_body_beyond_the_end_of_the_file(self, fields: tuple[int, ...]) -> None:
-        with pytest.raises(ChunkFormatError, match="a body of 101 bytes, but the file has 100"):
+        with pytest.raises(ChunkFormatError, match="a body of 101 bytes, but only 100 more"):
             decode_header(struct.pack("<5I", MAGIC, *fields), 100)
 
     @pytest.mark.parametrize(

@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from elasticdl_like.data_readers.files import open_file
 from elasticdl_like.data_readers.recordio.format import (
     HEADER_BYTES,
     MAGIC,
+    ChunkHeader,
     Compressor,
     Dialect,
     encode_chunk,
 )
-from elasticdl_like.data_readers.recordio.index import IndexedChunk, index_file
+from elasticdl_like.data_readers.recordio.index import (
+    SPACING_BYTES,
+    chunk_headers,
+    index_chunks,
+)
+from elasticdl_like.data_readers.recordio.reader import RecordIOFormat
 from elasticdl_like.errors import CorruptDataError, DataError
+from elasticdl_like.sparse_index import SparseIndex, Stretch
 
 KINDS = list(product(Dialect, Compressor))
+
+
+def indexed(path: Path) -> SparseIndex:
+    with open_file(str(path)) as file:
+        return index_chunks(file)
+
+
+def headers(path: Path) -> list[tuple[int, ChunkHeader]]:
+    with open_file(str(path)) as file:
+        return list(chunk_headers(file))
+
+
+every_walk = pytest.mark.parametrize("walk", [indexed, headers])
+
+
+def chunk(size_bytes: int, records: int = 1) -> bytes:
+    """A chunk of this size that holds this many records, all but the first empty."""
+    first = bytes(size_bytes - HEADER_BYTES - 4 * records)
+    return encode_chunk([first, *[b""] * (records - 1)], Dialect.GO, Compressor.NONE)
 
 
 @pytest.fixture
@@ -35,129 +67,154 @@ def mixed(tmp_path: Path) -> tuple[Path, list[bytes]]:
 
 def test_every_chunk(mixed: tuple[Path, list[bytes]]) -> None:
     path, chunks = mixed
-    index = index_file(str(path))
-    assert index.chunk_count == len(KINDS)
-    assert index.record_count == 1 + 2 + 3 + 4 + 5 + 6
-    assert index.size_bytes == path.stat().st_size
-    offset_bytes = first_record = 0
-    for number, (chunk, (dialect, compressor)) in enumerate(zip(chunks, KINDS, strict=True)):
-        assert index.chunk(number) == IndexedChunk(
-            offset_bytes=offset_bytes,
-            body_size_bytes=len(chunk) - HEADER_BYTES,
-            first_record=first_record,
-            record_count=number + 1,
-            dialect=dialect,
-            compressor=compressor,
-        )
-        offset_bytes += len(chunk)
-        first_record += number + 1
-    with pytest.raises(IndexError):
-        index.chunk(len(KINDS))
+    found = headers(path)
+    assert [offset for offset, _ in found] == [
+        sum(map(len, chunks[:number])) for number in range(len(chunks))
+    ]
+    for number, (_, header) in enumerate(found):
+        assert (header.dialect, header.compressor) == KINDS[number]
+        assert header.record_count == number + 1
+        assert header.body_size_bytes == len(chunks[number]) - HEADER_BYTES
 
 
-def test_chunks_covering_every_range(mixed: tuple[Path, list[bytes]]) -> None:
-    index = index_file(str(mixed[0]))
-    chunk_of_record = [number for number in range(6) for _ in range(number + 1)]
-    for start in range(22):
-        for end in range(start, 22):
-            expected = sorted(set(chunk_of_record[start:end]))
-            assert list(index.chunks_covering(start, end)) == expected
+def test_small_chunks_share_a_stretch(mixed: tuple[Path, list[bytes]]) -> None:
+    path, _ = mixed
+    index = indexed(path)
+    assert list(index.records) == [0, 1 + 2 + 3 + 4 + 5 + 6]
+    assert list(index.offsets) == [0, path.stat().st_size]
 
 
-@pytest.mark.parametrize(("start", "end"), [(-1, 2), (3, 2), (0, 22), (22, 22), (5, 2**70)])
-def test_a_range_that_is_not_in_the_file(
-    mixed: tuple[Path, list[bytes]], start: int, end: int
+def test_a_large_chunk_has_a_stretch_of_its_own(tmp_path: Path) -> None:
+    sizes = [100, SPACING_BYTES, 100, 100, SPACING_BYTES - 200, 100, 10 * SPACING_BYTES]
+    (tmp_path / "data").write_bytes(b"".join(map(chunk, sizes)))
+    edges = list(itertools.accumulate(sizes, initial=0))
+    index = indexed(tmp_path / "data")
+    assert list(index.records) == [0, 1, 2, 5, 6, 7]
+    assert list(index.offsets) == [edges[number] for number in index.records]
+
+
+@settings(derandomize=True, max_examples=50, deadline=None, database=None)
+@given(st.lists(st.tuples(st.integers(40, 2 * SPACING_BYTES), st.integers(1, 4)), max_size=30))
+def test_stretches_are_whole_chunks(
+    tmp_path_factory: pytest.TempPathFactory, shapes: list[tuple[int, int]]
 ) -> None:
-    index = index_file(str(mixed[0]))
-    with pytest.raises(DataError, match=r"mixed.recordio: asked for .* the file holds 21"):
-        index.chunks_covering(start, end)
+    path = tmp_path_factory.getbasetemp() / "chunks.recordio"
+    path.write_bytes(b"".join(chunk(*shape) for shape in shapes))
+    index = indexed(path)
+    ends = list(itertools.accumulate((size for size, _ in shapes), initial=0))
+    counts = list(itertools.accumulate((count for _, count in shapes), initial=0))
+    assert set(zip(index.offsets, index.records, strict=True)) <= set(
+        zip(ends, counts, strict=True)
+    )
+    assert (index.num_records, index.offsets[-1]) == (counts[-1], ends[-1])
+    # Few entries, and little in each stretch beside one large chunk.
+    assert index.num_stretches <= 1 + 2 * ends[-1] // SPACING_BYTES
+    assert all(stretch.size_bytes < 4 * SPACING_BYTES for stretch in index.stretches())
 
 
-def test_only_headers_are_read(
-    mixed: tuple[Path, list[bytes]], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("size_bytes", "most_reads"), [(100, 1), (3000, 10), (100_000, 50)])
+def test_bodies_are_read_only_with_several_headers_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size_bytes: int, most_reads: int
 ) -> None:
-    reads: list[tuple[int, int]] = []
+    path = tmp_path / "data"
+    path.write_bytes(chunk(size_bytes) * 50)
+    reads: list[int] = []
     pread = os.pread
 
     def recording_pread(descriptor: int, size: int, offset: int) -> bytes:
-        reads.append((size, offset))
+        reads.append(size)
         return pread(descriptor, size, offset)
 
     monkeypatch.setattr(os, "pread", recording_pread)
-    index = index_file(str(mixed[0]))
-    offsets = [index.chunk(number).offset_bytes for number in range(index.chunk_count)]
-    assert reads == [(HEADER_BYTES, offset) for offset in offsets]
-
-
-def test_many_chunks_are_few_bytes(tmp_path: Path) -> None:
-    path = tmp_path / "many.recordio"
-    path.write_bytes(encode_chunk([b""], Dialect.GO, Compressor.NONE) * 20_000)
-    index = index_file(str(path))
-    assert index.record_count == 20_000
-    columns = (index.chunk_offsets, index.first_records)
-    assert sum(column.nbytes for column in columns) == 16 * 20_001
-    assert not any(column.flags.writeable for column in columns)
+    assert indexed(path).num_records == 50
+    assert len(reads) <= most_reads
+    assert sum(reads) <= 2**14 * min(most_reads, 10) + HEADER_BYTES * most_reads
 
 
 def test_an_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "empty"
     path.touch()
-    index = index_file(str(path))
-    assert (index.chunk_count, index.record_count) == (0, 0)
-    assert list(index.chunks_covering(0, 0)) == []
+    index = indexed(path)
+    assert (index.num_stretches, index.num_records) == (0, 0)
+    assert headers(path) == []
 
 
+@every_walk
 @pytest.mark.parametrize("tail", [b"\0", b"garbage", bytes(100), struct.pack("<I", MAGIC)])
-def test_what_follows_the_last_chunk(mixed: tuple[Path, list[bytes]], tail: bytes) -> None:
+def test_what_follows_the_last_chunk(
+    mixed: tuple[Path, list[bytes]], tail: bytes, walk: Callable[[Path], Any]
+) -> None:
     path, _ = mixed
     size = path.stat().st_size
     with path.open("ab") as file:
         file.write(tail)
     with pytest.raises(CorruptDataError, match=r"mixed.recordio, at byte \d+: ") as caught:
-        index_file(str(path))
+        walk(path)
     assert (caught.value.path, caught.value.offset_bytes) == (str(path), size)
 
 
-def test_a_last_chunk_that_is_cut(mixed: tuple[Path, list[bytes]]) -> None:
+@every_walk
+def test_a_last_chunk_that_is_cut(
+    mixed: tuple[Path, list[bytes]], walk: Callable[[Path], Any]
+) -> None:
     path, chunks = mixed
     offset = sum(map(len, chunks[:-1]))
     os.truncate(path, path.stat().st_size - 1)
-    with pytest.raises(CorruptDataError, match="but the file has") as caught:
-        index_file(str(path))
+    with pytest.raises(CorruptDataError, match="the chunk claims a body of") as caught:
+        walk(path)
     assert caught.value.offset_bytes == offset
 
 
-def test_a_file_that_is_not_recordio(tmp_path: Path) -> None:
+@every_walk
+def test_a_file_that_is_not_recordio(tmp_path: Path, walk: Callable[[Path], Any]) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("some notes about the data\n")
     with pytest.raises(CorruptDataError, match=r"notes.txt, at byte 0: no RecordIO chunk .*b'some"):
-        index_file(str(path))
+        walk(path)
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="absent: cannot be read: No such file"):
-        index_file(str(tmp_path / "absent"))
+def test_a_file_that_shrinks_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(chunk(100_000) * 3)
+    with open_file(str(path)) as file:
+        os.truncate(path, 150_000)
+        with pytest.raises(DataError, match="data: the file shrank while it was read"):
+            index_chunks(file)
 
 
-def test_a_directory(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not a regular file"):
-        index_file(str(tmp_path))
+class TestNaturalSplits:
+    """Of four chunks of 100 records each."""
+
+    @pytest.fixture
+    def index(self, tmp_path: Path) -> SparseIndex:
+        path = tmp_path / "data"
+        path.write_bytes(chunk(SPACING_BYTES, records=100) * 4)
+        return indexed(path)
+
+    @pytest.mark.parametrize("records_per_task", [1, 50])
+    def test_large_chunks(self, index: SparseIndex, records_per_task: int) -> None:
+        splits = RecordIOFormat().natural_splits(index, records_per_task)
+        assert list(splits) == [100, 200, 300]
+
+    @pytest.mark.parametrize("records_per_task", [51, 512])
+    def test_chunks_of_few_tasks(self, index: SparseIndex, records_per_task: int) -> None:
+        assert list(RecordIOFormat().natural_splits(index, records_per_task)) == []
 
 
-def test_a_named_pipe_does_not_hang(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(DataError, match="pipe: not a regular file"):
-        index_file(str(tmp_path / "pipe"))
+def test_what_is_shown_of_a_file(mixed: tuple[Path, list[bytes]]) -> None:
+    with open_file(str(mixed[0])) as file:
+        shown = RecordIOFormat().describe(file, index_chunks(file))
+    assert shown == {
+        "chunks": "6",
+        "dialect": "go, python",
+        "compressor": "gzip, none, snappy",
+    }
 
 
-def test_a_changed_file(mixed: tuple[Path, list[bytes]]) -> None:
-    path, chunks = mixed
-    index = index_file(str(path))
-    index.check_unchanged(path.stat())
-    os.utime(path, ns=(0, 1))
-    with pytest.raises(DataError, match="changed after it was indexed"):
-        index.check_unchanged(path.stat())
-    path.write_bytes(chunks[0])
-    os.utime(path, ns=(0, index.mtime_ns))
-    with pytest.raises(DataError, match=f"from {index.size_bytes} to {len(chunks[0])} bytes"):
-        index.check_unchanged(path.stat())
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_stretch_of_more_records_than_indexed(count: int) -> None:
+    first, second = chunk(100, records=3), chunk(100, records=2)
+    stretch = Stretch(10, 10 + count, 5000, 5200)
+    with pytest.raises(CorruptDataError, match="more records than when the file was indexed") as e:
+        RecordIOFormat().decode("data", stretch, first + second)
+    assert e.value.offset_bytes == (5000 if count == 1 else 5100)

@@ -18,15 +18,16 @@ import cramjam
 import google_crc32c
 import pytest
 
+from elasticdl_like.data_readers import indexed_files, recent
 from elasticdl_like.data_readers.recordio import (
     Compressor,
     Dialect,
     RecordIODataReader,
     RecordIOWriter,
 )
-from elasticdl_like.data_readers.recordio import index as recordio_index
 from elasticdl_like.data_readers.recordio import reader as recordio_reader
 from elasticdl_like.data_readers.recordio.format import MAGIC, encode_chunk
+from elasticdl_like.data_readers.recordio.index import SPACING_BYTES
 from elasticdl_like.errors import ConfigError, CorruptDataError, DataError
 from elasticdl_like.tasks import Task
 
@@ -42,6 +43,19 @@ kinds = pytest.mark.parametrize(("dialect", "compressor"), KINDS)
 def write(path: Path, count: int, **options: Any) -> list[bytes]:
     records = [f"{path.name} {number}".encode() for number in range(count)]
     with RecordIOWriter(path, **options) as writer:
+        for record in records:
+            writer.write(record)
+    return records
+
+
+def write_large_chunks(path: Path, count: int) -> list[bytes]:
+    """Writes chunks of ten records, each as large as a stretch."""
+    records = [
+        f"{path.name} {number} ".encode().ljust(SPACING_BYTES // 10) for number in range(count)
+    ]
+    with RecordIOWriter(
+        path, max_chunk_records=10, max_chunk_bytes=1 << 20, compressor=Compressor.NONE
+    ) as writer:
         for record in records:
             writer.write(record)
     return records
@@ -99,7 +113,7 @@ class TestTasks:
     def test_only_the_chunks_of_the_task_are_decoded(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        records = write(tmp_path / "data", 100, max_chunk_records=10)
+        records = write_large_chunks(tmp_path / "data", 100)
         decoded = count_calls(monkeypatch, "decode_chunk")
         reader = RecordIODataReader(data_origin=str(tmp_path / "data"))
         batches = list(reader.read_record_batches(Task(str(tmp_path / "data"), 45, 62)))
@@ -110,20 +124,22 @@ class TestTasks:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         names = [str(tmp_path / name) for name in ("a", "b")]
-        for name in names:
-            write(Path(name), 30, max_chunk_records=10)
+        records = {name: write_large_chunks(Path(name), 30) for name in names}
         decoded = count_calls(monkeypatch, "decode_chunk")
         reader = RecordIODataReader(data_origin=str(tmp_path))
 
         def decodes(name: str, start: int, end: int) -> int:
             before = len(decoded)
-            expected = [f"{Path(name).name} {n}".encode() for n in range(start, end)]
-            assert list(reader.read_records(Task(name, start, end))) == expected
+            found = list(reader.read_records(Task(name, start, end)))
+            assert found == records[name][start:end]
             return len(decoded) - before
 
         assert [decodes(names[0], start, start + 3) for start in range(0, 12, 3)] == [1, 0, 0, 1]
         assert decodes(names[0], 15, 20) == 0
         assert decodes(names[1], 15, 20) == 1
+        assert decodes(names[0], 15, 20) == 0
+        monkeypatch.setattr(recent, "MAX_STRETCH_BYTES", SPACING_BYTES)
+        assert decodes(names[1], 5, 10) == 1
         assert decodes(names[0], 15, 20) == 1
 
     def test_a_batch_is_the_callers_own(self, tmp_path: Path) -> None:
@@ -136,7 +152,7 @@ class TestTasks:
 
     def test_a_file_is_indexed_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write(tmp_path / "data", 10)
-        indexed = count_calls(monkeypatch, "index_file")
+        indexed = count_calls(monkeypatch, "index_chunks")
         reader = RecordIODataReader(data_origin=str(tmp_path / "data"))
         for _ in range(3):
             reader.create_shards()
@@ -275,15 +291,15 @@ class TestChangedFile:
     def test_in_disguise(self, tmp_path: Path) -> None:
         """Size and time are as they were, but the chunks are not."""
         path = tmp_path / "data"
-        records = [b"12345678"] * 4
-        path.write_bytes(encode_chunk(records, Dialect.GO, Compressor.NONE))
+        path.write_bytes(encode_chunk([b"12345678"] * 2, Dialect.GO, Compressor.NONE))
         status = path.stat()
         reader = RecordIODataReader(data_origin=str(path))
         reader.create_shards()
-        path.write_bytes(encode_chunk(records, Dialect.PYTHON, Compressor.NONE))
+        path.write_bytes(encode_chunk([b"1", b"2", b"3456789012"], Dialect.GO, Compressor.NONE))
+        assert path.stat().st_size == status.st_size
         os.utime(path, ns=(0, status.st_mtime_ns))
-        with pytest.raises(CorruptDataError, match="differs from what was indexed"):
-            list(reader.read_records(Task(str(path), 0, 4)))
+        with pytest.raises(CorruptDataError, match="more records than when the file was indexed"):
+            list(reader.read_records(Task(str(path), 0, 2)))
 
     def test_removed(self, tmp_path: Path) -> None:
         path = tmp_path / "data"
@@ -294,13 +310,16 @@ class TestChangedFile:
         with pytest.raises(DataError, match="data: cannot be read: No such file"):
             list(reader.read_records(Task(str(path), 0, 1)))
 
-    def test_shrunk_while_a_task_is_read(self, tmp_path: Path) -> None:
+    def test_shrunk_while_a_task_is_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(indexed_files, "_MAX_READ_BYTES", SPACING_BYTES)
         path = tmp_path / "data"
-        write(path, 20_000, max_chunk_records=10_000, compressor=Compressor.NONE)
+        written = write_large_chunks(path, 30)
         reader = RecordIODataReader(data_origin=str(path))
-        records = reader.read_records(Task(str(path), 0, 20_000))
-        assert next(records) == b"data 0"
-        os.truncate(path, recordio_index.index_file(str(path)).chunk(1).offset_bytes + 100)
+        records = reader.read_records(Task(str(path), 0, 30))
+        assert next(records) == written[0]
+        os.truncate(path, SPACING_BYTES + 1000)
         with pytest.raises(DataError, match="data: the file changed after it was indexed"):
             list(records)
 

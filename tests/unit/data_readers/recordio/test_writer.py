@@ -14,13 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from elasticdl_like.data_readers.files import open_file
 from elasticdl_like.data_readers.recordio import (
     Compressor,
     Dialect,
     RecordIODataReader,
     RecordIOWriter,
 )
-from elasticdl_like.data_readers.recordio.index import FileIndex, index_file
+from elasticdl_like.data_readers.recordio.format import ChunkHeader
+from elasticdl_like.data_readers.recordio.index import chunk_headers
 from elasticdl_like.errors import ConfigError, DataError
 from elasticdl_like.tasks import Task
 
@@ -29,18 +31,23 @@ KINDS = list(product(Dialect, Compressor))
 
 def read(path: Path) -> list[bytes]:
     reader = RecordIODataReader(data_origin=str(path))
-    return list(reader.read_records(Task(str(path), 0, index_file(str(path)).record_count)))
+    return list(reader.read_records(Task(str(path), 0, sum(counts(headers(path))))))
 
 
-def counts(index: FileIndex) -> list[int]:
-    return [index.chunk(number).record_count for number in range(index.chunk_count)]
+def headers(path: Path) -> list[ChunkHeader]:
+    with open_file(str(path)) as file:
+        return [header for _, header in chunk_headers(file)]
 
 
-def write(path: Path, records: list[bytes], **options: Any) -> FileIndex:
+def counts(chunks: list[ChunkHeader]) -> list[int]:
+    return [header.record_count for header in chunks]
+
+
+def write(path: Path, records: list[bytes], **options: Any) -> list[ChunkHeader]:
     with RecordIOWriter(path, **options) as writer:
         for record in records:
             writer.write(record)
-    return index_file(str(path))
+    return headers(path)
 
 
 @settings(derandomize=True, max_examples=60, deadline=None, database=None)
@@ -58,7 +65,7 @@ def test_round_trip(
     max_chunk_records: int | None,
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "round_trip.recordio"
-    index = write(
+    chunks = write(
         path,
         records,
         dialect=kind[0],
@@ -66,22 +73,20 @@ def test_round_trip(
         max_chunk_bytes=max_chunk_bytes,
         max_chunk_records=max_chunk_records,
     )
-    assert index.record_count == len(records)
+    assert sum(counts(chunks)) == len(records)
     assert read(path) == records
     if max_chunk_records is not None:
-        assert max(counts(index), default=0) <= max_chunk_records
-    for number in range(index.chunk_count):
-        chunk = index.chunk(number)
+        assert max(counts(chunks), default=0) <= max_chunk_records
+    for chunk in chunks:
         assert (chunk.dialect, chunk.compressor) == kind
         if chunk.record_count > 1 and chunk.compressor is Compressor.NONE:
             assert chunk.body_size_bytes <= max_chunk_bytes
 
 
 def test_defaults(tmp_path: Path) -> None:
-    index = write(tmp_path / "data", [bytes(100)] * 1_000)
-    chunk = index.chunk(0)
-    assert (chunk.dialect, chunk.compressor) == (Dialect.GO, Compressor.SNAPPY)
-    assert counts(index) == [2**16 // 104, 1_000 - 2**16 // 104]
+    chunks = write(tmp_path / "data", [bytes(100)] * 1_000)
+    assert (chunks[0].dialect, chunks[0].compressor) == (Dialect.GO, Compressor.SNAPPY)
+    assert counts(chunks) == [2**16 // 104, 1_000 - 2**16 // 104]
 
 
 def test_where_chunks_end(tmp_path: Path) -> None:
@@ -95,7 +100,8 @@ def test_where_chunks_end(tmp_path: Path) -> None:
 
 
 def test_no_records_make_an_empty_file(tmp_path: Path) -> None:
-    assert write(tmp_path / "data", []).size_bytes == 0
+    assert write(tmp_path / "data", []) == []
+    assert (tmp_path / "data").stat().st_size == 0
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Writes the records of any data reader as RecordIO, TFRecord or Parquet files."""

@@ -1,0 +1,133 @@
+"""The data reader for TFRecord files."""
+
+from __future__ import annotations
+
+import bisect
+from array import array
+from collections.abc import Sequence
+
+from elasticdl_like.data_readers.files import RandomAccessFile
+from elasticdl_like.data_readers.indexed_files import FileFormat, IndexedFileReader
+from elasticdl_like.data_readers.tfrecord.format import (
+    TFRecordFormatError,
+    decode_records,
+    walk_headers,
+)
+from elasticdl_like.errors import CorruptDataError
+from elasticdl_like.sparse_index import DEFAULT_SPACING_BYTES, SparseIndex, Stretch
+
+_BLOCK_BYTES = 1 << 20
+
+
+class TFRecordFormat(FileFormat):
+    """TFRecord files, by themselves or compressed by gzip as a whole."""
+
+    name = "tfrecord/1"
+    suffixes = (
+        *(".tfrecord", ".tfrecords", ".tfrec"),
+        *(".tfrecord.gz", ".tfrecords.gz", ".tfrec.gz"),
+    )
+
+    def scan(self, file: RandomAccessFile) -> SparseIndex:
+        """Walks from record to record, checking the checksum of each length.
+
+        Large records are passed over without being read.
+
+        Raises:
+            CorruptDataError: something that is not a record, or a file that ends within one.
+        """
+        entries = _Entries()
+        offset = 0
+        large_block_bytes = max(_BLOCK_BYTES, file.efficient_read_bytes)
+        block_bytes = large_block_bytes
+        while offset < file.size_bytes:
+            block = file.read(offset, min(block_bytes, file.size_bytes - offset))
+            try:
+                begins, next_begin = walk_headers(block)
+            except TFRecordFormatError as error:
+                raise _corrupt(file.name, offset, error) from error
+            if not begins or offset + next_begin > file.size_bytes:
+                begin = offset + begins[-1] if begins else offset
+                raise CorruptDataError(
+                    file.name,
+                    begin,
+                    f"the last record ends beyond the file, which has {file.size_bytes} bytes; "
+                    "copy or write the file again",
+                )
+            entries.add(offset, begins)
+            offset += next_begin
+            is_large = next_begin > len(begins) * file.efficient_read_bytes
+            block_bytes = file.efficient_read_bytes if is_large else large_block_bytes
+        return entries.finish(file.size_bytes)
+
+    def decode(self, file_name: str, stretch: Stretch, data: bytes) -> list[bytes]:
+        """Returns the records of a stretch, all checksums checked."""
+        try:
+            return decode_records(data)
+        except TFRecordFormatError as error:
+            raise _corrupt(file_name, stretch.start_byte, error) from error
+
+
+class TFRecordDataReader(IndexedFileReader):
+    """Reads TFRecord files; a record is its bytes, often a serialized `tf.train.Example`.
+
+    A file whose name ends with `.gz` is decompressed as a whole by each process that reads of it.
+
+    Args:
+        data_origin: a file, a directory, a glob pattern, several of these with commas between
+            them, or URLs.
+        records_per_task: the size of tasks, as far as it is known.
+        index_dir: a directory for indexes, which spare the next process to make them again; ""
+            for none.
+
+    Raises:
+        ConfigError: `data_origin` is empty.
+    """
+
+    def __init__(self, *, data_origin: str, records_per_task: int = 1, index_dir: str = "") -> None:
+        super().__init__(
+            TFRecordFormat(),
+            data_origin=data_origin,
+            records_per_task=records_per_task,
+            index_dir=index_dir,
+        )
+
+
+class _Entries:
+    """The entries of an index, made from where each record begins."""
+
+    def __init__(self) -> None:
+        self._records = array("q")
+        self._offsets = array("q")
+        self._record_count = 0
+        self._due_offset = 0
+
+    def add(self, offset: int, begins: Sequence[int]) -> None:
+        """Adds records.
+
+        Args:
+            offset: of the block that they begin in.
+            begins: where in this block they begin, ascending.
+        """
+        number = bisect.bisect_left(begins, self._due_offset - offset)
+        while number < len(begins):
+            begin = offset + begins[number]
+            self._records.append(self._record_count + number)
+            self._offsets.append(begin)
+            self._due_offset = begin + DEFAULT_SPACING_BYTES
+            number = bisect.bisect_left(begins, self._due_offset - offset, number)
+        self._record_count += len(begins)
+
+    def finish(self, end_offset: int) -> SparseIndex:
+        """Returns the index of data that ends here."""
+        self._records.append(self._record_count)
+        self._offsets.append(end_offset)
+        return SparseIndex(self._records, self._offsets)
+
+
+def _corrupt(file_name: str, offset_bytes: int, error: TFRecordFormatError) -> CorruptDataError:
+    return CorruptDataError(
+        file_name,
+        offset_bytes + error.offset_bytes,
+        f"{error.problem}; copy or write the file again, or leave it out",
+    )
