@@ -13,7 +13,13 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 # Programs that some benchmarks run.
-PARTS = {"dispatch_client.py", "dlrover_client.py", "do_nothing_server.py", "synthetic_data.py"}
+PARTS = {
+    "dispatch_client.py",
+    "dlrover_client.py",
+    "do_nothing_server.py",
+    "peer_reader.py",
+    "synthetic_data.py",
+}
 HELPERS = {"common.py", "comparison.py", "masters.py", "run_all.py", "worker_processes.py"} | PARTS
 # They install other frameworks; `--peers` says that this is wanted.
 PEERS = {"peers_dlrover.py", "peers_input.py"}

@@ -23,6 +23,8 @@ class Activity(StrEnum):
     WAITING_FOR_MASTER = "waiting_for_master"
     """Waiting for a lease."""
     READING = "reading"
+    RETRYING = "retrying"
+    """Waiting before a service that failed, or that is busy, is asked again."""
     DECODING = "decoding"
     """From a format's bytes to records: decompression, checksums, splitting into fields."""
     CONVERTING = "converting"
@@ -38,6 +40,7 @@ WORK = (Activity.TRAINING, Activity.EVALUATING, Activity.SAVING)
 INPUT = (
     Activity.WAITING_FOR_MASTER,
     Activity.READING,
+    Activity.RETRYING,
     Activity.DECODING,
     Activity.CONVERTING,
 )

@@ -21,6 +21,10 @@ _ADVICE = {
         "raise --read_threads or --prefetch_bytes, move the data to storage that is nearer, or "
         "make the reader faster"
     ),
+    Activity.RETRYING: (
+        "the service that the data comes from fails or is busy, as the worker's log says; ask it "
+        "for less at once, or for a larger quota"
+    ),
     Activity.DECODING: (
         "take a lighter compression or another format, which `elasticdl data convert` writes"
     ),

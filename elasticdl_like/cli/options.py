@@ -29,6 +29,7 @@ from elasticdl_like.config import (
 from elasticdl_like.errors import ConfigError
 from elasticdl_like.job_directory import JobDirectory
 from elasticdl_like.model_file import check_model_def
+from elasticdl_like.secret_params import given_openly, hide_secrets
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
@@ -92,6 +93,13 @@ reader_options = together(
         default="",
         help="Arguments for the data reader: 'name=value; name=value', JSON, or @file. "
         "reader_type=NAME chooses one of the readers that are there.",
+    ),
+    option(
+        "--odps_retry_timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=None,
+        help="Seconds for which a request to MaxCompute may fail before it is given up; 300 by "
+        "default.",
     ),
     option(
         "--index_dir",
@@ -331,15 +339,36 @@ def job_directory_path(flags: Mapping[str, Any], job_name: str) -> Path:
 def data_config(
     flags: Mapping[str, Any], training_data: str, validation_data: str = ""
 ) -> DataConfig:
-    """Returns the data sets, and how to read them."""
+    """Returns the data sets, and how to read them.
+
+    Raises:
+        ConfigError: the reader parameters do not parse, or hold secrets for all to see.
+    """
+    params = parse_params(flags["custom_data_reader_params"], "--custom_data_reader_params")
+    _refuse_secrets_on_command_line(flags["custom_data_reader_params"], params)
+    if flags["odps_retry_timeout"] is not None:
+        params["retry_timeout"] = flags["odps_retry_timeout"]
     return DataConfig(
         training_data=training_data,
         validation_data=validation_data,
         custom_data_reader=flags["custom_data_reader"],
-        reader_params=parse_params(
-            flags["custom_data_reader_params"], "--custom_data_reader_params"
-        ),
+        reader_params=hide_secrets(params),
     )
+
+
+def _refuse_secrets_on_command_line(text: str, params: Mapping[str, Any]) -> None:
+    context = click.get_current_context(silent=True)
+    if context is None or text.startswith("@"):
+        return
+    source = context.get_parameter_source("custom_data_reader_params")
+    secrets = given_openly(params)
+    if secrets and source is click.core.ParameterSource.COMMANDLINE:
+        raise ConfigError(
+            f"--custom_data_reader_params: {', '.join(secrets)} on the command line can be read "
+            "by everyone on this machine, with ps; put the parameters in a file that only you can "
+            "read, and give @FILE, or name an environment variable: "
+            f"{secrets[0]}=env:NAME"
+        )
 
 
 def model_config(flags: Mapping[str, Any]) -> ModelConfig | None:

@@ -9,6 +9,7 @@ from elasticdl_like.data_readers.base import (
 from elasticdl_like.data_readers.images import ImageFolderDataReader
 from elasticdl_like.data_readers.memory import ArrayDataReader, GeneratorDataReader
 from elasticdl_like.data_readers.recordio import RecordIODataReader, RecordIOWriter
+from elasticdl_like.data_readers.text import JsonLinesDataReader, TextDataReader
 from elasticdl_like.data_readers.tfrecord import TFRecordDataReader, TFRecordWriter
 
 __all__ = [
@@ -17,10 +18,12 @@ __all__ = [
     "BatchDataReader",
     "GeneratorDataReader",
     "ImageFolderDataReader",
+    "JsonLinesDataReader",
     "Metadata",
     "RecordBatch",
     "RecordIODataReader",
     "RecordIOWriter",
     "TFRecordDataReader",
     "TFRecordWriter",
+    "TextDataReader",
 ]

@@ -21,7 +21,7 @@ from elasticdl_like.sparse_index import SparseIndex
 from elasticdl_like.tasks import Task
 from elasticdl_like.time_spent import TimeSpent
 
-RecordBatch = list[Any] | dict[str, NDArray[Any]]
+RecordBatch = Sequence[Any] | dict[str, NDArray[Any]]
 """Records in their order: a list of records, or a dict of equally long columns."""
 
 

@@ -13,23 +13,17 @@ A file is a shard, and its path or URL the shard's name. What is particular to a
 
 
     class LinesDataReader(IndexedFileReader):
-        def __init__(
-            self, *, data_origin: str, records_per_task: int = 1, index_dir: str = ""
-        ) -> None:
-            super().__init__(
-                LinesFormat(),
-                data_origin=data_origin,
-                records_per_task=records_per_task,
-                index_dir=index_dir,
-            )
+        def __init__(self, *, data_origin: str, index_dir: str = "") -> None:
+            super().__init__(LinesFormat(), data_origin=data_origin, index_dir=index_dir)
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 
 from elasticdl_like.data_readers.base import BatchDataReader, RecordBatch
 from elasticdl_like.data_readers.files import RandomAccessFile, list_files
@@ -47,8 +41,9 @@ from elasticdl_like.time_spent import Activity
 # Adjacent stretches are read at once, because each call gives other threads the interpreter, and
 # costs a round trip when the file is far away; up to here, because a task may be very large.
 _MAX_READ_BYTES = 4 << 20
-# Indexes are kept on disk after so many files, so that little is lost when a process is cut off.
-_FILES_AT_ONCE = 1024
+# How often what was indexed so far is kept on disk, so that little is lost when a process is cut
+# off; seldom, because all of it is written each time.
+_KEEP_INTERVAL_S = 30.0
 
 
 class FileFormat(ABC):
@@ -91,7 +86,7 @@ class FileFormat(ABC):
             CorruptDataError: the bytes are something else than so many whole records.
         """
 
-    def natural_splits(self, index: SparseIndex, records_per_task: int) -> Sequence[int]:
+    def natural_splits(self, index: SparseIndex) -> Sequence[int]:
         """Returns at which records of a file tasks had better begin, if that matters."""
         return ()
 
@@ -109,7 +104,6 @@ class IndexedFileReader(BatchDataReader):
     Args:
         file_format: the format.
         data_origin: as that of `files.list_files`.
-        records_per_task: the size of tasks, as far as it is known.
         index_dir: a directory for indexes, which spare the next process to make them again; ""
             for none.
 
@@ -119,15 +113,12 @@ class IndexedFileReader(BatchDataReader):
 
     reads_in_parallel = True
 
-    def __init__(
-        self, file_format: FileFormat, *, data_origin: str, records_per_task: int, index_dir: str
-    ) -> None:
+    def __init__(self, file_format: FileFormat, *, data_origin: str, index_dir: str) -> None:
         super().__init__(data_origin=data_origin)
         if not data_origin:
             raise ConfigError("data_origin is empty; name a file, a directory or a glob pattern")
         self._format = file_format
         self._data_origin = data_origin
-        self._records_per_task = records_per_task
         self._index_dir = index_dir
         self._indexing = threading.Lock()
         self._indexes: dict[str, FileIndex] = {}
@@ -171,21 +162,23 @@ class IndexedFileReader(BatchDataReader):
         files = list_files(self._data_origin, self._format.suffixes)
         with self._indexing:
             known = {**self._on_disk, **self._indexes}
-            current = {
+            current: dict[str, FileIndex] = {
                 file.name: known[file.name]
                 for file in files
                 if file.name in known and known[file.name].version == file.version
             }
             new = [file.name for file in files if file.name not in current]
-            for start in range(0, len(new), _FILES_AT_ONCE):
-                names = new[start : start + _FILES_AT_ONCE]
-                in_threads = self._format.scans_in_threads
-                current |= index_files(
-                    names,
-                    self._format.scan,
-                    in_threads,
-                    partial(_report_progress, on_indexed, start, len(new)),
-                )
+            kept_s = time.monotonic()
+
+            def note(found: Mapping[str, FileIndex]) -> None:
+                nonlocal kept_s
+                on_indexed(len(found), len(new))
+                if time.monotonic() - kept_s > _KEEP_INTERVAL_S:
+                    self._cache.save({**current, **found})
+                    kept_s = time.monotonic()
+
+            if new:
+                current |= index_files(new, self._format.scan, self._format.scans_in_threads, note)
                 self._cache.save(current)
             self._indexes = current
         return len(files), len(files) - len(new)
@@ -200,8 +193,7 @@ class IndexedFileReader(BatchDataReader):
 
     def natural_splits(self, shard_name: str) -> Sequence[int]:
         """Returns at which records of the file tasks had better begin; none if any are as good."""
-        index = self._indexed(shard_name).index
-        return self._format.natural_splits(index, self._records_per_task)
+        return self._format.natural_splits(self._indexed(shard_name).index)
 
     def describe(self, shard_name: str) -> Mapping[str, str]:
         """Returns what is particular to the file, for `elasticdl data inspect`.
@@ -303,12 +295,6 @@ class IndexedFileReader(BatchDataReader):
     @cached_property
     def _on_disk(self) -> Mapping[str, FileIndex]:
         return self._cache.load()
-
-
-def _report_progress(
-    on_indexed: Callable[[int, int], None], before: int, total: int, done: int
-) -> None:
-    on_indexed(before + done, total)
 
 
 def _part(batch: RecordBatch, stretch: Stretch, task: Task) -> RecordBatch:

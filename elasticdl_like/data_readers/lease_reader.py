@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 
 from elasticdl_like.data_readers.base import RecordBatch
+from elasticdl_like.data_readers.equal_records import EqualRecords
 from elasticdl_like.data_readers.reading import DataReader, join_batches, read_task
 from elasticdl_like.ordering import position_order
 from elasticdl_like.tasks import Lease, Task
@@ -59,6 +60,8 @@ class LeaseReader:
         offsets = order(task.size, lease.order_key)[lease.start_position : lease.end_position]
         if isinstance(records, dict):
             yield {name: column[offsets] for name, column in records.items()}
+        elif isinstance(records, EqualRecords):
+            yield records.take(offsets)
         else:
             yield [records[offset] for offset in offsets.tolist()]
 
@@ -78,7 +81,7 @@ class LeaseReader:
         if is_first:
             try:
                 read.set_result(self._records(task))
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - raised below, and in those who wait
                 with self._lock:
                     self._kept.pop(name, None)
                 read.set_exception(error)

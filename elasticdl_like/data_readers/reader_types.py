@@ -54,6 +54,7 @@ _BUILT_IN = {
     "Csv": ReaderType(f"{_PACKAGE}.text.csv_reader:CsvDataReader", _also_gzipped(".csv", ".tsv")),
     "Parquet": ReaderType(f"{_PACKAGE}.parquet:ParquetDataReader", (".parquet", ".pq")),
     "Images": ReaderType(f"{_PACKAGE}.images:ImageFolderDataReader"),
+    "ODPS": ReaderType(f"{_PACKAGE}.odps:ODPSDataReader", schemes=("odps",)),
 }
 _DEFAULT = "RecordIO"
 

@@ -16,6 +16,7 @@ from elasticdl_like.data_readers.reader_types import reader_class
 from elasticdl_like.data_readers.reading import DataReader
 from elasticdl_like.errors import ConfigError, ElasticdlError, ModelDefinitionError, ReaderError
 from elasticdl_like.model_file import check_model_def, load_model_file
+from elasticdl_like.secret_params import reveal_secrets
 
 DEFAULT_READER_NAMES = ("custom_data_reader", "CustomDataReader")
 
@@ -62,12 +63,12 @@ def make_reader(
         index_dir: where indexes of the data are kept, or "" for nowhere; likewise.
 
     Raises:
-        ConfigError: there is no such reader, it does not take the parameters, or the files are of
-            several kinds.
+        ConfigError: there is no such reader, it does not take the parameters, the files are of
+            several kinds, or a parameter refers to an environment variable that is not set.
         ModelDefinitionError: the model definition file cannot be loaded, or lacks the reader.
         ReaderError: the reader's constructor raised an exception.
     """
-    params = dict(data.reader_params)
+    params = reveal_secrets(data.reader_params)
     factory: Callable[..., Any]
     if data.custom_data_reader and model is not None:
         module = load_model_file(model)

@@ -34,9 +34,13 @@ def index_file(name: str, scan: Scan) -> FileIndex:
 
 
 def index_in_processes(
-    names: Sequence[str], scan: Scan, processes: int, on_indexed: Callable[[int], None]
-) -> dict[str, FileIndex]:
-    """Returns the indexes of files, in the order of the names.
+    names: Sequence[str],
+    scan: Scan,
+    processes: int,
+    found: dict[str, FileIndex],
+    on_indexed: Callable[[dict[str, FileIndex]], None],
+) -> None:
+    """Adds the indexes of files to those that were found before.
 
     Each process gets a share of the files, this one too. What a helper does not answer, for
     whatever reason, is indexed here, so that errors are raised here as well.
@@ -45,7 +49,8 @@ def index_in_processes(
         names: the files.
         scan: indexes one that is open.
         processes: how many processes take part.
-        on_indexed: called with how many files are indexed.
+        found: the indexes so far, which these are added to.
+        on_indexed: called with these, now and then.
 
     Raises:
         DataError: a file cannot be indexed.
@@ -53,7 +58,6 @@ def index_in_processes(
     shares = [names[number::processes] for number in range(processes)]
     requests = _requests(scan, [share for share in shares[1:] if share])
     helpers: list[subprocess.Popen[bytes]] = []
-    found: dict[str, FileIndex] = {}
     with ThreadPoolExecutor(processes, "index") as executor:
         try:
             helpers += [_start_helper() for _ in requests]
@@ -61,18 +65,17 @@ def index_in_processes(
             answers = list(map(executor.submit, [_ask] * len(helpers), helpers, requests))
             for name in shares[0]:
                 found[name] = index_file(name, scan)
-                on_indexed(len(found))
+                on_indexed(found)
             for answer in answers:
-                found |= answer.result()
-                on_indexed(len(found))
+                found.update(answer.result())
+                on_indexed(found)
         finally:
             for helper in helpers:
                 helper.kill()
     for name in names:
         if name not in found:
             found[name] = index_file(name, scan)
-            on_indexed(len(found))
-    return {name: found[name] for name in names}
+            on_indexed(found)
 
 
 def _start_helper() -> subprocess.Popen[bytes]:

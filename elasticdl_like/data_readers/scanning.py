@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from elasticdl_like.data_readers.files import is_url
@@ -19,17 +19,17 @@ _REMOTE_THREADS = 16
 _ALONE_S = 0.1
 _WORTH_S = 1.0
 
-OnIndexed = Callable[[int], None]
-"""Called with how many files are indexed."""
+OnIndexed = Callable[[Mapping[str, FileIndex]], None]
+"""Called with the indexes so far, which are more each time."""
 
 
 def index_files(
     names: Sequence[str],
     scan: Scan,
     local_in_threads: bool,
-    on_indexed: OnIndexed = lambda done: None,
+    on_indexed: OnIndexed = lambda found: None,
 ) -> dict[str, FileIndex]:
-    """Returns the indexes of files, in the order of the names.
+    """Returns the indexes of files, in any order.
 
     Remote files are indexed by many threads. Local ones are by a few, if that is faster than one;
     if not, by helper processes, once it shows that there is much to do.
@@ -38,7 +38,7 @@ def index_files(
         names: the files.
         scan: indexes one that is open.
         local_in_threads: whether several threads index local files faster than one.
-        on_indexed: called with how many files are indexed, now and then.
+        on_indexed: called with the indexes so far, now and then.
 
     Raises:
         DataError: a file cannot be indexed.
@@ -52,19 +52,13 @@ def index_files(
     begin_s = time.monotonic()
     for name in names:
         found[name] = index_file(name, scan)
-        on_indexed(len(found))
+        on_indexed(found)
         spent_s = time.monotonic() - begin_s
         left_s = spent_s / len(found) * (len(names) - len(found))
         if processors > 1 and spent_s > _ALONE_S and left_s > _WORTH_S:
             break
     if len(found) < len(names):
-        indexed_before = len(found)
-        found |= index_in_processes(
-            names[indexed_before:],
-            scan,
-            processors,
-            lambda done: on_indexed(indexed_before + done),
-        )
+        index_in_processes(names[len(found) :], scan, processors, found, on_indexed)
     return found
 
 
@@ -77,7 +71,7 @@ def _in_threads(
             indexes = executor.map(lambda name: index_file(name, scan), names)
             for name, index in zip(names, indexes, strict=True):
                 found[name] = index
-                on_indexed(len(found))
+                on_indexed(found)
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise

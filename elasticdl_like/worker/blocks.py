@@ -92,10 +92,19 @@ class Block:
     records: RecordBatch
     plans: Sequence[list[Piece]]
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of batches, and of records in each."""
+        return len(self.plans), batch_size(self.records) // len(self.plans)
+
     def reshape(self, array: Any) -> Any:
         """Returns an array with an axis for the batches before that of the records."""
-        batches = len(self.plans)
-        return array.reshape((batches, len(array) // batches, *array.shape[1:]))
+        return array.reshape((*self.shape, *array.shape[1:]))
+
+    def row(self, number: int) -> RecordBatch:
+        """Returns the records of a batch."""
+        size = self.shape[1]
+        return slice_batch(self.records, number * size, (number + 1) * size)
 
     def parts(self) -> Iterator[Block]:
         """Yields a block for each batch, or, of one batch, for each half; none for one record."""

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from elasticdl_like.data_readers.base import RecordBatch
+from elasticdl_like.data_readers.equal_records import EqualRecords
 from elasticdl_like.errors import ModelDefinitionError, ReaderError
 
 Structure = Any
@@ -67,10 +68,15 @@ def to_arrays(records: RecordBatch, spec: Structure, reader_name: str) -> Struct
             return {name: _array(records[name], each) for name, each in spec.items()}
         return _columns(records, spec)
     except (TypeError, ValueError, KeyError, IndexError) as error:
-        raise ReaderError(
-            f"{reader_name} yielded records that do not fit its output_signature {spec}: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+        raise misfit(reader_name, spec, error) from error
+
+
+def misfit(reader_name: str, spec: Structure, error: Exception) -> ReaderError:
+    """Returns the error for records that are not of the type that the reader declares."""
+    return ReaderError(
+        f"{reader_name} yielded records that do not fit its output_signature {spec}: "
+        f"{type(error).__name__}: {error}"
+    )
 
 
 def _columns(records: Sequence[Any], spec: Structure) -> Structure:
@@ -96,6 +102,8 @@ def _array(values: Any, spec: tf.TensorSpec) -> Any:
         array = np.asarray(values, dtype=object)
     else:
         # NumPy would look into each value for a nested sequence, or strip trailing zero bytes.
+        if isinstance(values, EqualRecords):
+            values = values.to_list()
         array = np.empty(len(values), dtype=object)
         array[:] = values
         # All of them: what TensorFlow cannot take would be lost together with its whole block.

@@ -13,6 +13,7 @@ from elasticdl_like.data_readers.reading import DataReader, batch_size
 from elasticdl_like.errors import DataError, ModelDefinitionError
 from elasticdl_like.tasks import TaskType
 from elasticdl_like.time_spent import Activity
+from elasticdl_like.worker.block_coding import block_coding
 from elasticdl_like.worker.blocks import Batch, Block, HeldRecords, Piece, cut
 from elasticdl_like.worker.columns import record_spec, to_arrays
 from elasticdl_like.worker.element_iterator import element_iterator
@@ -94,13 +95,9 @@ def make_pipeline(
 class _Plan:
     """A batch on its way through TensorFlow: a row of a block, and its pieces."""
 
-    block: Any
+    block: Block
     row: int
     pieces: Sequence[Piece]
-
-    @property
-    def arrays(self) -> Any:
-        return tf.nest.map_structure(lambda array: array[self.row], self.block)
 
 
 class FeedBatchPipeline:
@@ -143,14 +140,11 @@ class FeedBatchPipeline:
                 )
             ],
         )
+        self._coding = coding = block_coding(self._spec, self._reader_name)
         blocks = tf.data.Dataset.from_generator(
             self._blocks,
             # A tuple of one: `Dataset.map` unpacks the outermost tuple, and the records may be one.
-            output_signature=(
-                tf.nest.map_structure(
-                    lambda spec: tf.TensorSpec([None, None, *spec.shape], spec.dtype), self._spec
-                ),
-            ),
+            output_signature=(coding.signature,),
         )
         options = tf.data.Options()
         # The reading begins when the iterator is made, not when it is first asked: nobody asks
@@ -158,7 +152,8 @@ class FeedBatchPipeline:
         options.experimental_warm_start = True
         with explained(f"feed_batch(records, {str(mode)!r}, metadata)"):
             self._dataset = (
-                blocks.unbatch()
+                blocks.map(lambda encoded: (coding.decode(encoded),))
+                .unbatch()
                 .map(
                     feed_records,
                     num_parallel_calls=tf.data.AUTOTUNE,
@@ -207,7 +202,8 @@ class FeedBatchPipeline:
             if _FROM_FEED_BATCH not in str(error.__cause__):
                 raise
             _check_is_of_records(error)
-            yield from self._halved(plan.arrays, plan.pieces, str(error))
+            arrays = to_arrays(plan.block.row(plan.row), self._spec, self._reader_name)
+            yield from self._halved(arrays, plan.pieces, str(error))
         else:
             yield Batch(data, plan.pieces)
 
@@ -230,20 +226,20 @@ class FeedBatchPipeline:
                 yield Batch(data, half)
 
     def _blocks(self) -> Iterator[Any]:
-        """Yields arrays of shape (batches, records in each, …), each after its plans."""
+        """Yields blocks, each after its plans."""
         while (stream := self._streams.get()) is not None:
             try:
-                for arrays, plans in self._arrays(stream):
+                for encoded, block in self._encoded(stream):
                     # Whoever gets a plan waits for its batch: from here on nothing may fail.
-                    for row, pieces in enumerate(plans):
-                        self._plans.put(_Plan(arrays, row, pieces))
-                    yield (arrays,)
+                    for row, pieces in enumerate(block.plans):
+                        self._plans.put(_Plan(block, row, pieces))
+                    yield (encoded,)
             except Exception as error:  # noqa: BLE001 - raised again in the consumer's thread
                 self._plans.put(error)
                 return
             self._plans.put(Signal.END)
 
-    def _arrays(self, stream: TaskStream) -> Iterator[tuple[Any, Sequence[list[Piece]]]]:
+    def _encoded(self, stream: TaskStream) -> Iterator[tuple[Any, Block]]:
         held = HeldRecords(self._minibatch_size)
         for event in self._ahead.events(stream):
             if isinstance(event, ReadLease):
@@ -253,9 +249,7 @@ class FeedBatchPipeline:
             if isinstance(event, Signal):
                 yield from self._converted(held.rest())
 
-    def _held(
-        self, read: ReadLease, held: HeldRecords
-    ) -> Iterator[tuple[Any, Sequence[list[Piece]]]]:
+    def _held(self, read: ReadLease, held: HeldRecords) -> Iterator[tuple[Any, Block]]:
         lease, position = read.lease, read.lease.start_position
         if read.problem:
             piece = Piece(lease, position, lease.end_position)
@@ -267,18 +261,18 @@ class FeedBatchPipeline:
             if held.is_enough():
                 yield from self._converted(held.full_batches())
 
-    def _converted(self, blocks: Iterable[Block]) -> Iterator[tuple[Any, Sequence[list[Piece]]]]:
+    def _converted(self, blocks: Iterable[Block]) -> Iterator[tuple[Any, Block]]:
         for block in blocks:
             try:
                 with self._time_spent.measure(Activity.CONVERTING):
-                    arrays = to_arrays(block.records, self._spec, self._reader_name)
+                    encoded = self._coding.encode(block)
             except DataError as error:
                 parts = list(block.parts())
                 if not parts:
                     self._plans.put(Batch(None, block.plans[0], problem=str(error)))
                 yield from self._converted(parts)
                 continue
-            yield tf.nest.map_structure(block.reshape, arrays), block.plans
+            yield encoded, block
 
 
 def _to_tensor(array: Any, spec: tf.TensorSpec) -> tf.Tensor:

@@ -35,7 +35,8 @@ class Framing(enum.StrEnum):
 class Application(Protocol):
     """What the HTTP server serves."""
 
-    framing: Framing
+    @property
+    def framing(self) -> Framing: ...
 
     def begin(self, request: Request) -> tuple[LoggedRequest, list[Fault]] | None:
         """Log a request and take its faults; None when it is for control and neither is wanted."""
@@ -66,7 +67,8 @@ class HttpServer(http.server.ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        return f"{self.server_address[0]}:{self.server_address[1]}"
+        host, port = self.socket.getsockname()
+        return f"{host}:{port}"
 
     def process_request(self, request: socket.socket, client_address: object) -> None:
         with self._lock:
@@ -180,10 +182,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             logged.status = reply.status
         self.end_headers()
         slow = by_action.get(Action.SLOW_STREAM)
+        chunked = framing is Framing.CHUNKED
         for piece in self._pieces(body[:end], slow):
             if logged is not None:
                 logged.bytes_sent += len(piece)
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if _chunks(framing) else piece)
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), bytes(piece)) if chunked else piece)
         if Action.RESET in by_action:
             self._reset()
         elif Action.TRUNCATE in by_action or framing is Framing.CLOSE:
@@ -212,10 +215,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 break
         self.server.reset(self.connection)
         self.close_connection = True
-
-
-def _chunks(framing: Framing) -> bool:
-    return framing is Framing.CHUNKED
 
 
 def _corrupted(body: bytes, corrupt: Fault | None) -> bytes:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-Rows = pa.Table | Sequence[Sequence[Any]] | Sequence[Mapping[str, Any]]
+Rows: TypeAlias = pa.Table | Sequence[Sequence[Any]] | Sequence[Mapping[str, Any]]
 
 
 def to_arrow(rows: Rows, schema: pa.Schema) -> pa.Table:

@@ -53,7 +53,7 @@ class OdpsServer(Control):
         self._thread = threading.Thread(
             target=self._http.serve_forever, args=(0.01,), name="odps server", daemon=True
         )
-        super().__init__(self._http.address, project, accounts[0], application.commands_run)
+        super().__init__(self._http.address, project, accounts[0], application.run_command)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -111,7 +111,7 @@ class _Application:
         except ServiceError as error:
             return _refused(request, error)
 
-    def commands_run(self, name: str, arguments: Any) -> Any:
+    def run_command(self, name: str, arguments: Any) -> Any:
         # Through text, so that a server in this process takes just what one elsewhere takes.
         return json.loads(json.dumps(self._commands.run(name, json.loads(json.dumps(arguments)))))
 

@@ -138,15 +138,14 @@ class Sessions:
 
     def expire(self, table: Table | None) -> int:
         """Make the open sessions of a table (of all tables when None) expire; how many did."""
+        expired = 0
         with self._lock:
-            sessions = [
-                session
-                for session in (*self._downloads.values(), *self._uploads.values())
-                if session.status == "normal" and (table is None or session.table is table)
-            ]
-            for session in sessions:
-                session.status = "expired"
-        return len(sessions)
+            for sessions in (self._downloads.values(), self._uploads.values()):
+                for session in sessions:
+                    if session.status == "normal" and (table is None or session.table is table):
+                        session.status = "expired"
+                        expired += 1
+        return expired
 
 
 def parse_row_range(text: str) -> tuple[int, int]:

@@ -13,15 +13,15 @@ _NAME = r"(?:`?(?P<project>\w+)`?\.)?(?:`?\w+`?\.)?`?(?P<table>\w+)`?"
 _CREATE = re.compile(rf"CREATE TABLE (?P<if>IF NOT EXISTS )?{_NAME}\s*\(", re.IGNORECASE)
 _DROP = re.compile(rf"DROP TABLE (?P<if>IF EXISTS )?{_NAME}$", re.IGNORECASE)
 _ADD_PARTITION = re.compile(
-    rf"ALTER TABLE {_NAME} ADD (?P<if>IF NOT EXISTS )?(?P<parts>PARTITION .*)$",
+    rf"ALTER TABLE {_NAME} ADD\s+(?P<if>IF NOT EXISTS\s+)?(?P<parts>PARTITION.*)$",
     re.IGNORECASE | re.DOTALL,
 )
 _DROP_PARTITION = re.compile(
-    rf"ALTER TABLE {_NAME} DROP (?P<if>IF EXISTS )?(?P<parts>PARTITION .*)$",
+    rf"ALTER TABLE {_NAME} DROP\s+(?P<if>IF EXISTS\s+)?(?P<parts>PARTITION.*)$",
     re.IGNORECASE | re.DOTALL,
 )
 _TRUNCATE = re.compile(
-    rf"TRUNCATE TABLE {_NAME}(?P<parts> PARTITION .*)?$", re.IGNORECASE | re.DOTALL
+    rf"TRUNCATE TABLE {_NAME}(?P<parts>\s+PARTITION.*)?$", re.IGNORECASE | re.DOTALL
 )
 _PARTITION = re.compile(r"PARTITION\s*\(([^)]*)\)", re.IGNORECASE)
 _COMMENT = re.compile(r"\s+COMMENT\s+'(?P<comment>(?:[^'\\]|\\.)*)'\s*$", re.IGNORECASE | re.DOTALL)

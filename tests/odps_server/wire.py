@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 
 import pyarrow as pa
 from odps import types
+from odps.config import option_context
 from odps.models import Record
 from odps.tunnel.io.reader import ArrowStreamReader, TunnelRecordReader
 from odps.tunnel.io.stream import SimpleInputStream
@@ -92,7 +93,10 @@ def decode_records(data: bytes, schema: types.OdpsSchema) -> pa.Table:
 
     wire_schema = _wire_schema(schema)
     try:
-        reader = TunnelRecordReader(wire_schema, open_stream, append_partitions=False)
+        with option_context() as options:  # of this thread alone
+            options.tunnel.require_stream_footer = True
+            options.retry_times = 0
+            reader = TunnelRecordReader(wire_schema, open_stream, append_partitions=False)
         records = [record.values for record in reader]
     except (OSError, EOFError, ValueError) as error:
         raise _corrupted(error) from error

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from elasticdl_like.cli.data.convert_plan import records_of_size, saved_or_new_plan
+from elasticdl_like.cli.data.convert_to_table import convert_to_table
 from elasticdl_like.cli.data.progress import progress_of
 from elasticdl_like.cli.data.quantity import ByteSize, format_bytes, format_count
-from elasticdl_like.cli.data.source import Source, source_of
+from elasticdl_like.cli.data.source import source_of
 from elasticdl_like.cli.options import option, reader_options
-from elasticdl_like.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    from elasticdl_like.data_readers.conversion.destination import Destination
-    from elasticdl_like.data_readers.conversion.output_format import OutputFormat
-    from elasticdl_like.data_readers.conversion.plan import ConversionPlan
-    from elasticdl_like.data_readers.reading import DataReader
+from elasticdl_like.errors import ConfigError
 
 _FORMATS = ("recordio", "tfrecord", "parquet")
 _DEFAULT_FILE_BYTES = 256 << 20
@@ -56,6 +53,12 @@ _DEFAULT_FILE_BYTES = 256 << 20
     type=click.IntRange(min=1),
     help="Processes that write files at once; by default one for each processor.",
 )
+@option(
+    "--work_dir",
+    default="",
+    help="Where the progress of a conversion into a table is written down; by default a directory "
+    "named by the table, here.",
+)
 @reader_options
 def convert(
     source: str,
@@ -66,9 +69,10 @@ def convert(
     compressor: str | None,
     dialect: str | None,
     num_workers: int | None,
+    work_dir: str,
     **flags: Any,
 ) -> None:
-    """Writes the records of SOURCE to files in directory DESTINATION.
+    """Writes the records of SOURCE to files in directory DESTINATION, or to an odps:// table.
 
     They are the same records in the same order, in files named data-00000-of-00012.recordio and so
     on. Each file appears when it is whole. A conversion that was cut off, by whatever, goes on with
@@ -77,100 +81,83 @@ def convert(
     Records that are bytes are written as they are: into a column named record in Parquet. Columns
     stay columns in Parquet, where text is of type binary; for recordio and tfrecord each row
     becomes a tf.train.Example.
+
+    DESTINATION odps://project/table, or odps://project/table/ds=20260101 for a partition, is a
+    table of MaxCompute, which is made if it is missing. The records appear in it all at once, at
+    the end, and just once; a "file" is a block of the upload then, of 64MiB by default. The
+    credentials are those in the environment.
     """
     from elasticdl_like.data_readers.conversion.destination import Destination
     from elasticdl_like.data_readers.conversion.output_format import make_output_format
-    from elasticdl_like.data_readers.conversion.run import PlannedFile, write_files
+    from elasticdl_like.data_readers.conversion.run import PlannedPart, write_parts
+    from elasticdl_like.data_readers.reading import list_shards
 
+    if destination.lower().startswith("odps://"):
+        for name, value in (("to", to), ("compressor", compressor), ("dialect", dialect)):
+            if value is not None:
+                raise ConfigError(f"--{name} {value}: {destination} is a table, not files")
+        convert_to_table(
+            source_of(source, flags),
+            destination,
+            work_dir,
+            file_size,
+            records_per_file,
+            num_workers,
+        )
+        return
     if "://" in destination:
         raise ConfigError(
             f"{destination}: files are written to a local directory; copy them from there"
         )
+    if work_dir:
+        raise ConfigError(f"--work_dir {work_dir} is for tables; files need none")
     start_s = time.monotonic()
     output_format = make_output_format(
         to or _format_of_name(destination), compressor or "", dialect or ""
     )
+    if file_size is None and records_per_file is None:
+        file_size = _DEFAULT_FILE_BYTES
     data = source_of(source, flags)
     directory = Destination(Path(destination))
     with directory.own():
-        plan = _plan(data, directory, output_format, file_size, records_per_file)
-        files = [
-            PlannedFile(directory.path / name, tasks)
-            for name, tasks in zip(plan.file_names(output_format.suffix), plan.files(), strict=True)
+        reader = data.make_reader()
+        shards = list_shards(reader)
+        total = sum(shard.count for shard in shards)
+
+        def choose_records_per_file() -> int:
+            chosen = min(records_per_file or total, total)
+            if file_size is None:
+                return chosen
+            return min(chosen, records_of_size(reader, shards, output_format, file_size, "file"))
+
+        settings = {
+            "reader": type(reader).__name__,
+            "--custom_data_reader_params": dict(data.data.reader_params),
+            "--to": output_format.name,
+            "--compressor": output_format.compressor,
+            "--dialect": output_format.dialect,
+            "--file_size": file_size,
+            "--records_per_file": records_per_file,
+        }
+        plan = saved_or_new_plan(directory, settings, shards, choose_records_per_file)
+        paths = [directory.path / name for name in plan.file_names(output_format.suffix)]
+        missing = [
+            PlannedPart(str(path), functools.partial(output_format.open, path), tasks)
+            for path, tasks in zip(paths, plan.files(), strict=True)
+            if not path.exists()
         ]
-        missing = [file for file in files if not file.path.exists()]
-        if len(missing) < len(files):
-            there = len(files) - len(missing)
-            click.echo(f"{there:,} of {format_count(len(files), 'file')} there already")
+        if len(missing) < len(paths):
+            there = len(paths) - len(missing)
+            click.echo(f"{there:,} of {format_count(len(paths), 'file')} there already")
         processes = num_workers or len(os.sched_getaffinity(0))
         with progress_of("converting", "records") as show:
-            write_files(data.make_reader, missing, output_format, processes, show)
-    size_bytes = sum(file.path.stat().st_size for file in files)
+            write_parts(data.make_reader, missing, processes, show)
+    size_bytes = sum(path.stat().st_size for path in paths)
     click.echo(
         f"{format_count(plan.num_records, 'record')} in "
-        f"{format_count(len(files), f'{output_format.name} file')} in {destination}: "
+        f"{format_count(len(paths), f'{output_format.name} file')} in {destination}: "
         f"{format_bytes(size_bytes)}, {time.monotonic() - start_s:.1f} s"
     )
-
-
-def _plan(
-    data: Source,
-    directory: Destination,
-    output_format: OutputFormat,
-    file_bytes: int | None,
-    records_per_file: int | None,
-) -> ConversionPlan:
-    from elasticdl_like.data_readers.conversion.plan import ConversionPlan, planned_before
-    from elasticdl_like.data_readers.reading import list_shards
-
-    reader = data.make_reader()
-    shards = list_shards(reader)
-    if file_bytes is None and records_per_file is None:
-        file_bytes = _DEFAULT_FILE_BYTES
-    settings = {
-        "reader": type(reader).__name__,
-        "--custom_data_reader_params": dict(data.data.reader_params),
-        "--to": output_format.name,
-        "--compressor": output_format.compressor,
-        "--dialect": output_format.dialect,
-        "--file_size": file_bytes,
-        "--records_per_file": records_per_file,
-    }
-    saved = directory.saved_plan()
-    if saved is not None:
-        try:
-            planned = planned_before(saved, settings, shards)
-        except DataError as error:
-            raise DataError(
-                f"{directory.path} holds another conversion: {error}; nothing was changed. Use the "
-                "same flags to go on with it, or choose another directory"
-            ) from error
-        return ConversionPlan(settings, shards, planned)
-    total = sum(shard.count for shard in shards)
-    chosen = min(records_per_file or total, total)
-    if file_bytes is not None:
-        chosen = min(chosen, _records_of_size(reader, shards, output_format, file_bytes))
-    plan = ConversionPlan(settings, shards, chosen)
-    directory.save_plan(plan)
-    return plan
-
-
-def _records_of_size(
-    reader: DataReader, shards: Any, output_format: OutputFormat, file_bytes: int
-) -> int:
-    from elasticdl_like.data_readers.conversion.estimate import estimate_record_bytes
-    from elasticdl_like.data_readers.conversion.plan import records_per_file_of_size
-
-    total = sum(shard.count for shard in shards)
-    record_bytes = estimate_record_bytes(reader, shards, output_format)
-    records = records_per_file_of_size(total, record_bytes, file_bytes)
-    if records < total:
-        click.echo(
-            f"{format_count(records, 'record')} a file, about "
-            f"{format_bytes(records * record_bytes)}: a sample took {record_bytes:,.1f} bytes a "
-            "record"
-        )
-    return records
 
 
 def _format_of_name(destination: str) -> str:

@@ -16,7 +16,7 @@ from elasticdl_like.errors import DataError
 # Readers leave out names that begin with an underscore.
 _PLAN_NAME = "_convert.json"
 # What `replacing` leaves when its process is killed.
-_UNFINISHED = re.compile(r"\.(_convert\.json|data-\d+-of-\d+\..*)\.[0-9a-f]{32}\.tmp")
+_UNFINISHED = re.compile(r"\.(_convert\.json|_upload\.json|data-\d+-of-\d+\..*)\.[0-9a-f]{32}\.tmp")
 
 
 class Destination:

@@ -18,7 +18,7 @@ def column_names_of(reader: object) -> tuple[str, ...]:
     return tuple(getattr(getattr(reader, "metadata", None), "column_names", ()))
 
 
-def as_records(batch: RecordBatch, column_names: Sequence[str]) -> list[bytes]:
+def as_records(batch: RecordBatch, column_names: Sequence[str]) -> Sequence[bytes]:
     """Returns records as bytes: as they are, or columns as `tf.train.Example`.
 
     Args:
@@ -28,7 +28,7 @@ def as_records(batch: RecordBatch, column_names: Sequence[str]) -> list[bytes]:
     Raises:
         DataError: the records are neither bytes nor have columns, or a column fits no feature.
     """
-    if isinstance(batch, list) and _are_bytes(batch):
+    if not isinstance(batch, dict) and _are_bytes(batch):
         return batch
     return encode_examples(_columns(batch, column_names))
 
@@ -39,7 +39,7 @@ def as_bytes_or_columns(batch: RecordBatch, column_names: Sequence[str]) -> Reco
     Raises:
         DataError: the records are neither bytes nor have columns.
     """
-    if isinstance(batch, list) and _are_bytes(batch):
+    if not isinstance(batch, dict) and _are_bytes(batch):
         return batch
     return _columns(batch, column_names)
 

@@ -1,4 +1,4 @@
-"""Writes the files of a conversion, each in one process, several at once."""
+"""Writes the parts of a conversion, each in one process, several at once."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from elasticdl_like.data_readers.base import BatchDataReader
-from elasticdl_like.data_readers.conversion.output_format import OutputFormat
+from elasticdl_like.data_readers.conversion.output_format import WriteBatch
 from elasticdl_like.data_readers.conversion.rows import column_names_of
 from elasticdl_like.data_readers.reading import DataReader, batch_size, read_task
 from elasticdl_like.errors import DataError, ElasticdlError
@@ -32,49 +31,45 @@ OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class PlannedFile:
-    """A file that is to be written.
+class PlannedPart:
+    """A file, or a block of a table, that is to be written; can be pickled.
 
     Attributes:
-        path: where.
+        name: for messages.
+        open: begins it; it is written when the `with` block ends well.
         tasks: what it holds.
     """
 
-    path: Path
+    name: str
+    open: Callable[[], AbstractContextManager[WriteBatch]]
     tasks: tuple[Task, ...]
 
 
-def write_files(
+def write_parts(
     make_reader: Callable[[], DataReader],
-    files: Sequence[PlannedFile],
-    output_format: OutputFormat,
+    parts: Sequence[PlannedPart],
     num_processes: int,
     on_progress: OnProgress,
 ) -> None:
-    """Writes files, each whole or not at all.
+    """Writes files or blocks, each whole or not at all.
 
     Args:
         make_reader: constructs the reader of the source, once in each process; can be pickled.
-        files: which.
-        output_format: how they are written.
+        parts: which.
         num_processes: how many write at once; 1 for this process alone.
         on_progress: called now and then with how many records have been written, and how many
             there are.
 
     Raises:
-        ElasticdlError: the source cannot be read, or a file cannot be written. Files that are
+        ElasticdlError: the source cannot be read, or a part cannot be written. Parts that are
             whole by then stay.
     """
-    total = sum(task.size for file in files for task in file.tasks)
-    if min(num_processes, len(files)) > 1:
+    total = sum(task.size for part in parts for task in part.tasks)
+    if min(num_processes, len(parts)) > 1:
         _write_in_processes(
-            make_reader,
-            files,
-            output_format,
-            num_processes,
-            lambda written: on_progress(written, total),
+            make_reader, parts, num_processes, lambda written: on_progress(written, total)
         )
-    elif files:
+    elif parts:
         reader = make_reader()
         written = 0
 
@@ -83,28 +78,23 @@ def write_files(
             written += records
             on_progress(written, total)
 
-        for file in files:
-            _write_file(reader, file, output_format, count)
+        for part in parts:
+            _write_part(reader, part, count)
 
 
-def _write_file(
-    reader: DataReader,
-    file: PlannedFile,
-    output_format: OutputFormat,
-    on_records: Callable[[int], None],
-) -> None:
+def _write_part(reader: DataReader, part: PlannedPart, on_records: Callable[[int], None]) -> None:
     column_names = column_names_of(reader)
     is_of_batches = isinstance(reader, BatchDataReader)
     size = _RECORDS_PER_TASK_OF_BATCHES if is_of_batches else _RECORDS_PER_TASK
     try:
-        with output_format.open(file.path) as write:
-            for task in _pieces(file.tasks, size):
+        with part.open() as write:
+            for task in _pieces(part.tasks, size):
                 for batch in read_task(reader, task):
                     write(batch, column_names)
                     on_records(batch_size(batch))
     except OSError as error:
         raise DataError(
-            f"{file.path} cannot be written: {error.strerror or error}; the same command goes on "
+            f"{part.name} cannot be written: {error.strerror or error}; the same command goes on "
             "with what is missing"
         ) from error
 
@@ -117,8 +107,7 @@ def _pieces(tasks: Sequence[Task], size: int) -> Iterator[Task]:
 
 def _write_in_processes(
     make_reader: Callable[[], DataReader],
-    files: Sequence[PlannedFile],
-    output_format: OutputFormat,
+    parts: Sequence[PlannedPart],
     num_processes: int,
     on_written: Callable[[int], None],
 ) -> None:
@@ -127,14 +116,14 @@ def _write_in_processes(
     written = context.Value("q", 0)
     stopping = context.Event()
     with ProcessPoolExecutor(
-        min(num_processes, len(files)),
+        min(num_processes, len(parts)),
         mp_context=context,
         initializer=_begin_process,
-        initargs=(make_reader, output_format, written, stopping),
+        initargs=(make_reader, written, stopping),
     ) as pool:
         try:
             with _terminal_signals_put_off():
-                waiting = {pool.submit(_write_in_this_process, file) for file in files}
+                waiting = {pool.submit(_write_in_this_process, part) for part in parts}
             while waiting:
                 done, waiting = wait(waiting, _REPORT_INTERVAL_S, FIRST_EXCEPTION)
                 for future in done:
@@ -183,7 +172,6 @@ class _StoppedError(Exception):
 @dataclass
 class _ThisProcess:
     make_reader: Callable[[], DataReader]
-    output_format: OutputFormat
     written: Any
     stopping: Any
 
@@ -201,12 +189,10 @@ class _ThisProcess:
 _this_process: _ThisProcess
 
 
-def _begin_process(
-    make_reader: Callable[[], DataReader], output_format: OutputFormat, written: Any, stopping: Any
-) -> None:
+def _begin_process(make_reader: Callable[[], DataReader], written: Any, stopping: Any) -> None:
     global _this_process
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _this_process = _ThisProcess(make_reader, output_format, written, stopping)
+    _this_process = _ThisProcess(make_reader, written, stopping)
 
 
 def _end_with_parent() -> None:
@@ -217,10 +203,10 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _write_in_this_process(file: PlannedFile) -> None:
+def _write_in_this_process(part: PlannedPart) -> None:
     process = _this_process
     try:
-        _write_file(process.reader, file, process.output_format, process.count)
+        _write_part(process.reader, part, process.count)
     except ElasticdlError as error:
         # Not every error can be pickled; the message is what counts.
         raise DataError(str(error)) from None

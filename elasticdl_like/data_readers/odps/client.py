@@ -52,7 +52,7 @@ class OdpsClient:
         return self._context.copy().run(function)
 
     def table(self, location: OdpsLocation) -> Any:
-        """Returns the `odps.models.Table`, of which nothing has been asked yet."""
+        """Returns the `odps.models.Table`; the service may be asked for more than its name."""
         return self.call(
             lambda: self._odps.get_table(
                 location.table, project=location.project or self.access.project
@@ -74,19 +74,21 @@ class OdpsClient:
         """
 
         def opened() -> Any:
-            tunnel = odps.tunnel.TableTunnel(
-                self._odps,
-                project=table.project.name,
-                endpoint=self.access.tunnel_endpoint or None,
-            )
+            rest, tunnel_table = self.tunnel(table)
             return _DownloadSession(
-                tunnel.tunnel_rest,
-                tunnel._get_tunnel_table(table),
-                partition or None,
-                download_id=session_id or None,
+                rest, tunnel_table, partition or None, download_id=session_id or None
             )
 
         return self.call(opened)
+
+    def tunnel(self, table: Any) -> tuple[Any, Any]:
+        """Returns what sessions are made with: a connection to the tunnel, and the table in it."""
+        tunnel = odps.tunnel.TableTunnel(
+            self._odps,
+            project=table.project.name,
+            endpoint=self.access.tunnel_endpoint or None,
+        )
+        return tunnel.tunnel_rest, tunnel._get_tunnel_table(table)
 
     def _connect(self) -> Any:
         access = self.access
@@ -109,15 +111,18 @@ class OdpsClient:
         )
 
 
-class _NoRetries(_retry.TunnelRetryHandler):  # type: ignore[misc]
+class NoRetries(_retry.TunnelRetryHandler):  # type: ignore[misc,name-defined]
+    """Leaves it to the caller of a session to try again."""
+
     def get_retry_policy(self, status_code: int | None) -> Any:
+        """Returns the policy for a reply of this status: never again."""
         return _retry.NoRetryPolicy()
 
 
-class _DownloadSession(_tabletunnel.TableDownloadSession):  # type: ignore[misc]
+class _DownloadSession(_tabletunnel.TableDownloadSession):  # type: ignore[misc,name-defined]
     @property
     def retry_handler(self) -> Any:
-        return _NoRetries()
+        return NoRetries()
 
 
 def _options(timeout_s: float) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +84,7 @@ class OdpsColumns:
                 f"the reader parameter columns names only columns that {table} is partitioned by; "
                 f"name one of its other columns too: {', '.join(data_columns)}"
             )
-        self.types = tuple(str(data_columns[name].type) for name in self.requested)
+        self.types = tuple(str(data_columns[name].type).lower() for name in self.requested)
         defaults, sizes = dict(choice.defaults or {}), dict(choice.array_sizes or {})
         for parameter, chosen in (
             ("defaults", defaults),
@@ -118,7 +119,7 @@ class OdpsColumns:
         Raises:
             DataError: it has not.
         """
-        there = {column.name: str(column.type) for column in schema.simple_columns}
+        there = {column.name: str(column.type).lower() for column in schema.simple_columns}
         for name, type_name in zip(self.requested, self.types, strict=True):
             if there.get(name) != type_name:
                 raise DataError(
@@ -126,6 +127,21 @@ class OdpsColumns:
                     f"{there.get(name, 'not there')} in the snapshot that the job reads; the "
                     "table has changed since the job began, start it again"
                 )
+
+    def check_records_can_be_read(self) -> None:
+        """Checks that pyodps can make records of the types.
+
+        Raises:
+            ConfigError: it needs a package that is not installed.
+        """
+        if any(name.startswith(("timestamp", "interval_day_time")) for name in self.types):
+            try:
+                importlib.import_module("pandas")
+            except ImportError as error:
+                raise ConfigError(
+                    "the reader parameter mode='record' needs pandas for columns of timestamps; "
+                    "mode='arrow' does not"
+                ) from error
 
     def arrays(self, table: Any, partition: Mapping[str, str], source: str) -> Columns:
         """Returns the columns of a `pyarrow.Table` as arrays of `dtypes`.
@@ -160,7 +176,7 @@ class OdpsColumns:
     def _constant(self, name: str, value: str, count: int) -> NDArray[Any]:
         dtype = self._partition_dtypes[name]
         array = np.empty(count, dtype)
-        array[:] = value.encode() if dtype == object else int(value)
+        array[:] = value.encode() if dtype.kind == "O" else int(value)
         return array
 
 
@@ -185,7 +201,6 @@ class _Plan:
                 f"{source}: column {name!r} has an array that is not of {size} numbers: {error}"
             ) from error
 
-
     def from_objects(self, values: Sequence[Any]) -> Any:
         if pyarrow.types.is_string(self.wire_type):
             return pyarrow.array(values, pyarrow.binary())
@@ -196,11 +211,12 @@ class _Plan:
 
 def _plan(column: Any, size: int | None, table: str) -> _Plan:
     kind = column.type
+    type_name = str(kind).lower()
     if isinstance(kind, odps_types.Vector):
         size = kind.dimension
     elif size is not None and not isinstance(kind, odps_types.Array):
         raise ConfigError(
-            f"the reader parameter array_sizes has column {column.name!r}, but that is {kind}"
+            f"the reader parameter array_sizes has column {column.name!r}, but that is {type_name}"
         )
     if size is not None:
         wire = _arrow_types.odps_type_to_arrow_type(kind)
@@ -211,8 +227,8 @@ def _plan(column: Any, size: int | None, table: str) -> _Plan:
         wire = _arrow_types.odps_type_to_arrow_type(kind)
     except TypeError:
         raise DataError(
-            f"{table}: column {column.name!r} is {kind}, of which no array can be made; leave it "
-            "out by naming the others in the reader parameter columns=[…]"
+            f"{table}: column {column.name!r} is {type_name}, of which no array can be made; "
+            "leave it out by naming the others in the reader parameter columns=[…]"
         ) from None
     as_json = isinstance(kind, odps_types.Array | odps_types.Map | odps_types.Struct)
     return _Plan(kind, wire, pyarrow.binary() if as_json else wire)
@@ -220,8 +236,6 @@ def _plan(column: Any, size: int | None, table: str) -> _Plan:
 
 def _nothing(arrow_type: Any) -> Any:
     """Returns what stands for null where a mask tells it."""
-    if pyarrow.types.is_fixed_size_list(arrow_type):
-        return [0] * arrow_type.list_size
     if pyarrow.types.is_string(arrow_type) or pyarrow.types.is_binary(arrow_type):
         return b""
     return False if pyarrow.types.is_boolean(arrow_type) else 0

@@ -6,8 +6,21 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 from elasticdl_like.data_readers.odps.columns import Columns
+
+
+class Run(NamedTuple):
+    """Records that follow one another.
+
+    Attributes:
+        columns: the records.
+        size_bytes: about how much memory they take up.
+    """
+
+    columns: Columns
+    size_bytes: int
 
 
 class Fetched:
@@ -15,17 +28,18 @@ class Fetched:
 
     Args:
         num_threads: how many are fetched at once.
-        capacity_bytes: how much is kept.
+        capacity_bytes: how much is kept; the run that was asked for last is, in any case.
     """
 
     def __init__(self, num_threads: int, capacity_bytes: int) -> None:
         self._threads = ThreadPoolExecutor(num_threads, "odps")
         self._capacity_bytes = capacity_bytes
         self._lock = threading.Lock()
-        self._runs: OrderedDict[Hashable, Future[Columns]] = OrderedDict()
-        self._size_bytes = 0
+        self._runs: OrderedDict[Hashable, Future[Run]] = OrderedDict()
+        # Of those that are here.
+        self._sizes: dict[Hashable, int] = {}
 
-    def get(self, key: Hashable, fetch: Callable[[], Columns]) -> Future[Columns]:
+    def get(self, key: Hashable, fetch: Callable[[], Run]) -> Future[Run]:
         """Returns the run of this key, which may not be here yet.
 
         Args:
@@ -35,34 +49,31 @@ class Fetched:
         """
         with self._lock:
             run = self._runs.get(key)
-            is_new = run is None
-            if run is None:
-                run = self._runs[key] = self._threads.submit(fetch)
+            if run is not None and not _has_failed(run):
+                self._runs.move_to_end(key)
+                return run
+            run = self._runs[key] = self._threads.submit(fetch)
             self._runs.move_to_end(key)
-        if is_new:
-            # Outside of the lock: called at once if it is done already.
-            run.add_done_callback(lambda done: self._settle(key, done))
+        # Outside of the lock: it is called at once if the run is here by now.
+        run.add_done_callback(lambda done: self._note(key, done))
         return run
 
-    def _settle(self, key: Hashable, run: Future[Columns]) -> None:
+    def _note(self, key: Hashable, run: Future[Run]) -> None:
         with self._lock:
-            if run.cancelled() or run.exception() is not None:
-                self._runs.pop(key, None)
+            if self._runs.get(key) is not run:
                 return
-            self._size_bytes += _size_bytes(run.result())
-            for old_key, old in list(self._runs.items())[:-1]:
-                if self._size_bytes <= self._capacity_bytes:
+            if _has_failed(run):
+                del self._runs[key]
+                return
+            self._sizes[key] = run.result().size_bytes
+            size_bytes = sum(self._sizes.values())
+            for old in list(self._runs)[:-1]:
+                if size_bytes <= self._capacity_bytes:
                     break
-                if old.done() and old is not run:
-                    self._size_bytes -= _size_bytes(old.result())
-                    del self._runs[old_key]
+                if old in self._sizes:
+                    size_bytes -= self._sizes.pop(old)
+                    del self._runs[old]
 
 
-_OBJECT_BYTES = 64
-
-
-def _size_bytes(columns: Columns) -> int:
-    return sum(
-        column.nbytes + _OBJECT_BYTES * column.size * (column.dtype == object)
-        for column in columns.values()
-    )
+def _has_failed(run: Future[Run]) -> bool:
+    return run.done() and (run.cancelled() or run.exception() is not None)

@@ -36,14 +36,10 @@ def _plain(value: Any, odps_type: Any) -> Any:
         return [_plain(each, odps_type.value_type) for each in value]
     if isinstance(odps_type, odps_types.Map):
         pairs = value.items() if isinstance(value, dict) else value
-        return {
-            _key(key): _plain(each, odps_type.value_type) for key, each in pairs
-        }
+        return {_key(key): _plain(each, odps_type.value_type) for key, each in pairs}
     if isinstance(odps_type, odps_types.Struct):
         fields = value if isinstance(value, dict) else value._asdict()
-        return {
-            name: _plain(fields[name], kind) for name, kind in odps_type.field_types.items()
-        }
+        return {name: _plain(fields[name], kind) for name, kind in odps_type.field_types.items()}
     return value
 
 

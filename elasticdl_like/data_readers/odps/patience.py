@@ -73,7 +73,7 @@ class Patience:
         while True:
             try:
                 return attempt()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - it raises what is for good
                 tries.failed(error)
 
     def tries(self, what: str) -> Tries:
@@ -92,9 +92,7 @@ class Patience:
             if warns:
                 self._warned_s = self._clock()
         if warns:
-            _logger.warning(
-                "%s; it is tried again (%d times so far)", problem, self._num_retries
-            )
+            _logger.warning("%s; it is tried again (%d times so far)", problem, self._num_retries)
         with self._time_spent().measure(Activity.RETRYING):
             self._sleep(seconds)
 
@@ -153,7 +151,7 @@ class Tries:
             ) from None
         pause_s = min(_FIRST_PAUSE_S * 2 ** (self._num_failures - 1), _LONGEST_PAUSE_S)
         # Many threads, and many workers, must not come back at the same moment.
-        pause_s *= random.uniform(0.5, 1.0)  # noqa: S311 - no secret is made of it
+        pause_s *= random.uniform(0.5, 1.0)
         left_s = self._patience.timeout_s - (now_s - self._failed_since_s)
         if left_s <= 0:
             raise DataError(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from enum import StrEnum
 from typing import Any
 
 from elasticdl_like.data_readers.arrow_columns import pyarrow
 from elasticdl_like.data_readers.odps.columns import OdpsColumns
 from elasticdl_like.data_readers.odps.failures import Failure, failure_of
+from elasticdl_like.data_readers.odps.fast_checksum import speed_up
 from elasticdl_like.data_readers.odps.patience import Patience
 from elasticdl_like.data_readers.odps.record_columns import record_table
 
@@ -36,7 +37,6 @@ class RangeFetcher:
         mode: the form in which records come.
         patience: tries again.
         call: runs a function that uses pyodps.
-        source: the name of the table, for messages.
     """
 
     def __init__(
@@ -45,16 +45,15 @@ class RangeFetcher:
         mode: Mode,
         patience: Patience,
         call: Callable[[Callable[[], Any]], Any],
-        source: str,
     ) -> None:
         self._columns = columns
         self._mode = mode
         self._patience = patience
         self._call = call
-        self._source = source
 
     def fetch(
         self,
+        what: str,
         get_session: Callable[[], Any],
         renew: Callable[[Any], None],
         start: int,
@@ -65,6 +64,7 @@ class RangeFetcher:
         What has come before a failure is kept, and the rest is asked for.
 
         Args:
+            what: which records they are, for messages.
             get_session: returns the session.
             renew: replaces the session, which has expired.
             start: the first record.
@@ -74,7 +74,7 @@ class RangeFetcher:
             DataChangedError: the table is not what it was.
             DataError, ConfigError: they cannot be had.
         """
-        tries = self._patience.tries(f"records [{start}, {start + count}) of {self._source}")
+        tries = self._patience.tries(what)
         parts: list[Any] = []
         done = 0
 
@@ -98,18 +98,19 @@ class RangeFetcher:
             self._columns.check_schema(session.schema)
             try:
                 self._call(fetch_rest)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - `failed` raises what is for good
                 if failure_of(error) is Failure.EXPIRED:
                     renew(session)
                 tries.failed(error)
         return pyarrow.concat_tables(parts)
 
-    def _stream(self, session: Any, start: int, count: int) -> Iterator[Any]:
+    def _stream(self, session: Any, start: int, count: int) -> Generator[Any]:
         wanted = list(self._columns.requested)
         # All of them need not be named, which keeps the address of the request short.
         names = None if wanted == [each.name for each in session.schema.simple_columns] else wanted
         if self._mode is Mode.ARROW:
             with session.open_arrow_reader(start, count, columns=names) as reader:
+                speed_up(reader)
                 while (batch := reader.read_next_batch()) is not None:
                     yield pyarrow.Table.from_batches([batch])
             return

@@ -63,6 +63,19 @@ class Snapshot:
     version: str = ""
 
 
+@dataclass(frozen=True)
+class About:
+    """What the service knows of a partition, or of a table without partitions.
+
+    Attributes:
+        modified_s: when its records were changed last, in seconds since 1970; 0 if unknown.
+        size_bytes: of its records as they are stored, compressed; 0 if unknown.
+    """
+
+    modified_s: int
+    size_bytes: int
+
+
 @dataclass
 class _Slot:
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -128,29 +141,27 @@ class Sessions:
             if slot.session is expired:
                 slot.session = self._renewed(snapshot)
 
-    def modified_s(self, partition: str) -> int:
-        """Returns when the table, or a partition, was changed last; 0 if that is not known.
-
-        Returns:
-            Seconds since 1970.
+    def about(self, partition: str) -> About:
+        """Returns what the service knows of a partition, or of the table without partitions.
 
         Raises:
             DataError, ConfigError: it cannot be asked for.
         """
 
-        def asked() -> int:
-            changed = self._table.get_partition(partition) if partition else self._table
-            changed.reload()
-            at = changed.last_data_modified_time
-            return 0 if at is None else int(at.timestamp())
+        def asked() -> About:
+            found = self._table.get_partition(partition) if partition else self._table
+            found.reload()
+            at = found.last_data_modified_time
+            return About(0 if at is None else int(at.timestamp()), int(found.size or 0))
 
-        return self._call("the time of the last change", partition, asked)
+        about: About = self._call("the time of the last change", partition, asked)
+        return about
 
     def _renewed(self, snapshot: Snapshot) -> Any:
         # First the time: a change right after it is taken for one that came before.
-        modified_s = self.modified_s(snapshot.partition)
+        about = self.about(snapshot.partition)
         session = self._open(snapshot.partition)
-        version = version_text(session.count, modified_s)
+        version = version_text(session.count, about)
         if session.count != snapshot.count or (snapshot.version and version != snapshot.version):
             raise DataChangedError(
                 f"{self._where(snapshot.partition)}: the download session has expired, and the "
@@ -187,6 +198,6 @@ class Sessions:
         return f"{self._name} {partition}".rstrip()
 
 
-def version_text(count: int, modified_s: int) -> str:
+def version_text(count: int, about: About) -> str:
     """Returns what tells a version of the records from any other."""
-    return f"count={count},modified_s={modified_s}"
+    return f"count={count},modified_s={about.modified_s}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -189,7 +190,7 @@ def _is_codec(compression: str) -> bool:
         return False
 
 
-def _objects(records: list[Any]) -> NDArray[Any]:
+def _objects(records: Sequence[Any]) -> NDArray[Any]:
     for found in set(map(type, records)):
         if not issubclass(found, bytes):
             raise DataError(
@@ -197,7 +198,7 @@ def _objects(records: list[Any]) -> NDArray[Any]:
                 "batches of columns"
             )
     array = np.empty(len(records), object)
-    array[:] = records
+    array[:] = list(records)
     return array
 
 

@@ -31,6 +31,7 @@ import cramjam
 import google_crc32c
 import numpy as np
 
+from elasticdl_like.data_readers.equal_records import EqualRecords
 from elasticdl_like.errors import DataError
 
 MAGIC = 0x01020304
@@ -163,7 +164,7 @@ def header_fields(
     return fields
 
 
-def decode_chunk(header: ChunkHeader, body: bytes) -> list[bytes]:
+def decode_chunk(header: ChunkHeader, body: bytes) -> Sequence[bytes]:
     """Returns the records of a chunk.
 
     Memory is bounded by what `body` can really hold, whatever the sizes that it claims.
@@ -286,7 +287,7 @@ def _check_believable(claimed_bytes: int, compressor: Compressor, body: bytes) -
         )
 
 
-def _split(decoded: bytes, count: int) -> list[bytes]:
+def _split(decoded: bytes, count: int) -> Sequence[bytes]:
     if count >= _MANY_RECORDS:
         equal = _split_equal(decoded, count)
         if equal is not None:
@@ -311,7 +312,7 @@ def _split(decoded: bytes, count: int) -> list[bytes]:
     return records
 
 
-def _split_equal(decoded: bytes, count: int) -> list[bytes] | None:
+def _split_equal(decoded: bytes, count: int) -> EqualRecords | None:
     """Returns the records if they are all of one length above 0, several times as fast."""
     row_bytes, rest_bytes = divmod(len(decoded), count)
     length = row_bytes - _LENGTH_BYTES
@@ -320,5 +321,4 @@ def _split_equal(decoded: bytes, count: int) -> list[bytes] | None:
     rows = np.frombuffer(decoded, np.dtype([("length", "<u4"), ("record", f"V{length}")]))
     if (rows["length"] != length).any():
         return None
-    records: list[bytes] = rows["record"].tolist()
-    return records
+    return EqualRecords(rows["record"])

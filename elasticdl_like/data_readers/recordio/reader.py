@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from elasticdl_like.data_readers.equal_records import join_records
 from elasticdl_like.data_readers.indexed_files import FileFormat, IndexedFileReader
 from elasticdl_like.data_readers.recordio.format import (
     HEADER_BYTES,
@@ -19,8 +20,10 @@ from elasticdl_like.data_readers.recordio.index import (
 from elasticdl_like.data_readers.source_files import RandomAccessFile
 from elasticdl_like.sparse_index import SparseIndex, Stretch
 
-# A chunk of fewer tasks than this is not worth to be leased as a whole.
-_MIN_TASKS_PER_CHUNK = 2
+# Chunks that are larger than this on average, and hold more than a few records, are leased as a
+# whole: in random order each task would decode one for a part of its records.
+_LARGE_CHUNK_BYTES = 1 << 18
+_FEW_RECORDS = 8
 
 
 class RecordIOFormat(FileFormat):
@@ -33,33 +36,34 @@ class RecordIOFormat(FileFormat):
         """Walks the chunk headers of the file."""
         return index_chunks(file)
 
-    def decode(self, file_name: str, stretch: Stretch, data: bytes) -> list[bytes]:
+    def decode(self, file_name: str, stretch: Stretch, data: bytes) -> Sequence[bytes]:
         """Returns the records of the chunks of a stretch."""
-        records: list[bytes] = []
-        offset = 0
+        chunks: list[Sequence[bytes]] = []
+        num_records = offset = 0
         while offset < len(data):
             body_start = offset + HEADER_BYTES
             try:
                 header = decode_header(data[offset:body_start], len(data) - body_start)
                 body_end = body_start + header.body_size_bytes
                 chunk = decode_chunk(header, data[body_start:body_end])
-                if len(records) + len(chunk) > stretch.count:
+                num_records += len(chunk)
+                if num_records > stretch.count:
                     raise ChunkFormatError(
                         "with this chunk there are more records than when the file was indexed"
                     )
             except ChunkFormatError as error:
                 raise corrupt_chunk(file_name, stretch.start_byte + offset, error) from error
-            if offset:
-                records += chunk
-            else:
-                records = chunk
+            chunks.append(chunk)
             offset = body_end
-        return records
+        return join_records(chunks) if chunks else []
 
-    def natural_splits(self, index: SparseIndex, records_per_task: int) -> Sequence[int]:
+    def natural_splits(self, index: SparseIndex) -> Sequence[int]:
         """Returns the edges of chunks that are so large that tasks had better not share them."""
-        enough = _MIN_TASKS_PER_CHUNK * records_per_task * index.num_stretches
-        return index.records[1:-1] if index.num_records >= enough else ()
+        number = index.num_stretches
+        are_large = index.offsets[-1] > _LARGE_CHUNK_BYTES * number
+        return (
+            index.records[1:-1] if are_large and index.num_records > _FEW_RECORDS * number else ()
+        )
 
     def describe(self, file: RandomAccessFile, index: SparseIndex) -> Mapping[str, str]:
         """Returns the number of chunks, their dialects and their compressors."""
@@ -84,20 +88,15 @@ class RecordIODataReader(IndexedFileReader):
         data_origin: a file; a directory, of which every file is read, in the order of their names,
             but those that begin with `.` or `_`; a glob pattern; or several of these, with commas
             between them. Each may be a URL.
-        records_per_task: the size of tasks. Chunks of several times as many records are leased as
-            a whole, in parts one after the other.
         index_dir: a directory where indexes are kept; "" for none.
 
     Raises:
         ConfigError: `data_origin` is empty.
     """
 
-    def __init__(
-        self, *, data_origin: str, records_per_task: int = 512, index_dir: str = ""
-    ) -> None:
+    def __init__(self, *, data_origin: str, index_dir: str = "") -> None:
         super().__init__(
             RecordIOFormat(),
             data_origin=data_origin,
-            records_per_task=records_per_task,
             index_dir=index_dir,
         )

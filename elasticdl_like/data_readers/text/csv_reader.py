@@ -23,7 +23,6 @@ class CsvDataReader(IndexedFileReader):
 
     Args:
         data_origin: a file, a directory, a glob pattern, several of these, or a URL.
-        records_per_task: the size of tasks, as far as it is known.
         index_dir: a directory for indexes; "" for none.
         header: whether the first row of each file has the names of the columns, which must be the
             same in all files.
@@ -51,7 +50,6 @@ class CsvDataReader(IndexedFileReader):
         self,
         *,
         data_origin: str,
-        records_per_task: int = 1,
         index_dir: str = "",
         header: bool = True,
         column_names: Sequence[str] = (),
@@ -75,7 +73,6 @@ class CsvDataReader(IndexedFileReader):
         super().__init__(
             CsvFormat(data_origin, settings),
             data_origin=data_origin,
-            records_per_task=records_per_task,
             index_dir=index_dir,
         )
 

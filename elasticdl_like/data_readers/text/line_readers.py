@@ -45,7 +45,6 @@ class TextDataReader(IndexedFileReader):
 
     Args:
         data_origin: a file, a directory, a glob pattern, several of these, or a URL.
-        records_per_task: the size of tasks, as far as it is known.
         index_dir: a directory for indexes; "" for none.
 
     Raises:
@@ -54,11 +53,10 @@ class TextDataReader(IndexedFileReader):
 
     _suffixes: tuple[str, ...] = (".txt", ".txt.gz")
 
-    def __init__(self, *, data_origin: str, records_per_task: int = 1, index_dir: str = "") -> None:
+    def __init__(self, *, data_origin: str, index_dir: str = "") -> None:
         super().__init__(
             LinesFormat(self._suffixes),
             data_origin=data_origin,
-            records_per_task=records_per_task,
             index_dir=index_dir,
         )
 

@@ -60,7 +60,7 @@ class TFRecordFormat(FileFormat):
             block_bytes = file.efficient_read_bytes if is_large else large_block_bytes
         return entries.finish(file.size_bytes)
 
-    def decode(self, file_name: str, stretch: Stretch, data: bytes) -> list[bytes]:
+    def decode(self, file_name: str, stretch: Stretch, data: bytes) -> Sequence[bytes]:
         """Returns the records of a stretch, all checksums checked."""
         try:
             return decode_records(data)
@@ -76,7 +76,6 @@ class TFRecordDataReader(IndexedFileReader):
     Args:
         data_origin: a file, a directory, a glob pattern, several of these with commas between
             them, or URLs.
-        records_per_task: the size of tasks, as far as it is known.
         index_dir: a directory for indexes, which spare the next process to make them again; ""
             for none.
 
@@ -84,11 +83,10 @@ class TFRecordDataReader(IndexedFileReader):
         ConfigError: `data_origin` is empty.
     """
 
-    def __init__(self, *, data_origin: str, records_per_task: int = 1, index_dir: str = "") -> None:
+    def __init__(self, *, data_origin: str, index_dir: str = "") -> None:
         super().__init__(
             TFRecordFormat(),
             data_origin=data_origin,
-            records_per_task=records_per_task,
             index_dir=index_dir,
         )
 

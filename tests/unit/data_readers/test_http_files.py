@@ -70,7 +70,6 @@ def test_a_server_that_gives_no_parts_is_asked_once(
     server: RangeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.gives_ranges = False
-    monkeypatch.setattr(http_files, "_MAX_FETCHED_FILES", 1)
     shard = list_shards(reader(server))[-1]
     size = sum(map(len, CHUNKS))
     fetches = [request for request in server.requests if request.sent_bytes == size]
@@ -78,6 +77,7 @@ def test_a_server_that_gives_no_parts_is_asked_once(
         task = Task(shard.name, number, number + 1, version=shard.version, index=shard.index)
         assert list(read_task(reader(server), task)) == [[RECORDS[number]]]
     assert [request for request in server.requests if request.sent_bytes == size] == fetches
+    monkeypatch.setattr(http_files, "_MAX_FETCHED_FILES", 1)
     open_file(f"{server.url}/data")
     open_file(shard.name)
     assert len([each for each in server.requests if each.sent_bytes == size]) > len(fetches)

@@ -41,7 +41,7 @@ def train_with(monkeypatch: pytest.MonkeyPatch, *errors: Exception | None) -> li
     ends = list(errors)
     begun = []
 
-    def train(client: Any, job: Any, start: Any) -> None:
+    def train(client: Any, job: Any, start: Any, time_spent: Any) -> None:
         begun.append((client.incarnation, start))
         error = ends.pop(0)
         if error is not None:

@@ -182,23 +182,20 @@ def test_a_file_that_shrinks_meanwhile(tmp_path: Path) -> None:
             index_chunks(file)
 
 
-class TestNaturalSplits:
-    """Of four chunks of 100 records each."""
-
-    @pytest.fixture
-    def index(self, tmp_path: Path) -> SparseIndex:
-        path = tmp_path / "data"
-        path.write_bytes(chunk(SPACING_BYTES, records=100) * 4)
-        return indexed(path)
-
-    @pytest.mark.parametrize("records_per_task", [1, 50])
-    def test_large_chunks(self, index: SparseIndex, records_per_task: int) -> None:
-        splits = RecordIOFormat().natural_splits(index, records_per_task)
-        assert list(splits) == [100, 200, 300]
-
-    @pytest.mark.parametrize("records_per_task", [51, 512])
-    def test_chunks_of_few_tasks(self, index: SparseIndex, records_per_task: int) -> None:
-        assert list(RecordIOFormat().natural_splits(index, records_per_task)) == []
+@pytest.mark.parametrize(
+    ("chunk_bytes", "records", "splits"),
+    [
+        (1 << 20, 100, [100, 200, 300]),
+        (1 << 16, 100, []),  # small enough to be decoded for a part of its records
+        (1 << 20, 8, []),  # large records, of which a task has many chunks
+    ],
+)
+def test_large_chunks_are_groups(
+    tmp_path: Path, chunk_bytes: int, records: int, splits: list[int]
+) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(chunk(chunk_bytes, records=records) * 4)
+    assert list(RecordIOFormat().natural_splits(indexed(path))) == splits
 
 
 def test_what_is_shown_of_a_file(mixed: tuple[Path, list[bytes]]) -> None:

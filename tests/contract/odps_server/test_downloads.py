@@ -1,6 +1,7 @@
 """Download sessions: counts, ranges, columns, partitions, and what is refused."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from odps import ODPS, errors
@@ -113,6 +114,20 @@ def test_sessions_are_shared_by_id(server: OdpsServer, tunnel: TableTunnel, tabl
     with again.open_record_reader(500, 1) as reader:
         assert [tuple(record.values) for record in reader] == ROWS[500:501]
     assert len(server.requests(Kind.CREATE_DOWNLOAD)) == 1
+
+
+def test_threads_share_a_session(server: OdpsServer, tunnel: TableTunnel, table: str) -> None:
+    session = tunnel.create_download_session(table)
+
+    def read(start: int) -> list[int]:
+        with session.open_arrow_reader(start, 50) as reader:
+            return list(reader.read().column("id").to_pylist())
+
+    with ThreadPoolExecutor(4) as threads:
+        read_ids = list(itertools.chain.from_iterable(threads.map(read, range(0, 1000, 50))))
+    assert read_ids == list(range(1000))
+    asked = sorted(request.rows or (0, 0) for request in server.requests(Kind.DATA))
+    assert asked == [(start, start + 50) for start in range(0, 1000, 50)]
 
 
 def test_a_table_that_changed(server: OdpsServer, tunnel: TableTunnel, table: str) -> None:
