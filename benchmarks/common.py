@@ -23,7 +23,10 @@ from elasticdl_like.data_readers.recordio import Compressor, Dialect, RecordIOWr
 from elasticdl_like.tasks import EpochKey, TaskType
 from elasticdl_like.worker.dataset import BatchPipeline, make_pipeline
 from elasticdl_like.worker.master_client import Heartbeat, MasterClient
+from elasticdl_like.worker.memory import keep_freed_memory
 from elasticdl_like.worker.task_stream import TaskStream
+
+keep_freed_memory()  # as a worker does; the other side is in this process and has it too
 
 RECORD_BYTES = 89
 FLOATS = 16

@@ -12,7 +12,7 @@ import pytest
 from elasticdl_like.data_readers.odps import ODPSDataReader, patience, reader
 from elasticdl_like.data_readers.places import task_of
 from elasticdl_like.data_readers.reading import join_batches, list_shards, read_task
-from elasticdl_like.tasks import Shard
+from elasticdl_like.tasks import Shard, Task
 from odps_server.control import Control
 
 COLUMNS = {"id": "bigint", "name": "string", "value": "double", "flag": "boolean"}
@@ -54,6 +54,15 @@ def read_shard(data_reader: ODPSDataReader, shard: Shard) -> dict[str, np.ndarra
     batch = join_batches(list(read_task(data_reader, task_of(shard, shard.first, shard.end))))
     assert isinstance(batch, dict)
     return batch
+
+
+def read_ids(data_reader: ODPSDataReader, task: Task) -> list[int]:
+    """Reads a task of the table that `COLUMNS` describes; returns one of its columns."""
+    ids: list[int] = []
+    for batch in read_task(data_reader, task):
+        assert isinstance(batch, dict)
+        ids += batch["id"].tolist()
+    return ids
 
 
 def read_all(data_reader: ODPSDataReader) -> dict[str, np.ndarray[Any, Any]]:

@@ -549,11 +549,11 @@ MODEL_NAMES_BY_PLACE: Mapping[str, tuple[ModelName, ...]] = {
         ),
         _import(
             "elasticdl.python.data.reader.odps_reader.ODPSDataReader",
-            "Write a data reader with `create_shards` and `read_records` on top of PyODPS.",
+            "Use `--training_data odps://PROJECT/TABLE`; its parameters keep their names.",
         ),
         _import(
             "elasticdl.python.data.reader.odps_reader.ParallelODPSDataReader",
-            "Write a data reader with `create_shards` and `read_records` on top of PyODPS.",
+            "Use `--training_data odps://PROJECT/TABLE`, which reads in `num_processes` threads.",
         ),
         _import("elasticdl.python.data.odps_io.ODPSReader", "Use PyODPS."),
         _import("elasticdl.python.data.odps_io.ODPSWriter", "Use PyODPS."),

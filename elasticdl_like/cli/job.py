@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from elasticdl_like.activity import Activity
 from elasticdl_like.cli.connection import (
     ask_master,
     given_token,
@@ -22,6 +23,7 @@ from elasticdl_like.job_directory import JobDirectory, JobState
 from elasticdl_like.time_shares import TimeShares
 
 _SHOWN_EVALUATIONS = 3
+_SHOWN_RETRYING_S = 0.05
 
 
 @click.command()
@@ -100,6 +102,9 @@ def _time_lines(worker: dict[str, Any]) -> list[str]:
         ("since its start", worker["time_shares"]),
     )
     lines = [f"{span}: {TimeShares(**shares)}" for span, shares in spans if shares is not None]
+    retrying_s = worker["seconds_spent"].get(Activity.RETRYING, 0.0)
+    if retrying_s >= _SHOWN_RETRYING_S:
+        lines.append(f"{retrying_s:.1f} s waited before a failing or busy service was asked again")
     if worker["starvation"]:
         lines.append(f"warning: {worker['starvation']}")
     return lines

@@ -167,6 +167,7 @@ def worker(
     from elasticdl_like.cli.output import configure_worker_logging
     from elasticdl_like.worker.main import WorkerConfig, run_worker
     from elasticdl_like.worker.master_locator import MasterLocator
+    from elasticdl_like.worker.memory import keep_freed_memory
 
     if bool(job_dir) is bool(master_addr):
         raise click.UsageError("give either --job_dir or --master_addr, to say where the master is")
@@ -179,6 +180,7 @@ def worker(
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _exit_at_once)
+    keep_freed_memory()
     _logger.info("worker process %d starts", os.getpid())
     run_worker(WorkerConfig(locator, worker_id, incarnation, master_timeout))
 

@@ -1,4 +1,4 @@
-"""Where the predictions of a job go: what a model definition file may bring, and what is built in."""
+"""Where the predictions of a job go."""
 
 from elasticdl_like.prediction_outputs.base import PredictionOutputsProcessor, SharedOutput
 

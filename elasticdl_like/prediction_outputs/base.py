@@ -1,4 +1,10 @@
-"""What takes the predictions of a job."""
+"""What takes the predictions of a job.
+
+A model definition file may have a class `PredictionOutputsProcessor`, which is constructed without
+arguments, once in each worker. It need not be derived from a class in here: one of the methods is
+enough, `process` as in ElasticDL or `process_task`, and `close` if there is something to end.
+Where there is `process_task`, `process` is not called.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +16,7 @@ from elasticdl_like.tasks import Shard, Task
 
 
 class PredictionOutputsProcessor(ABC):
-    """Takes the predictions of one worker.
-
-    The class of this name in a model definition file need not be derived from this one: a method
-    `process` is enough, as in ElasticDL. It is constructed without arguments, once in each worker.
-    """
+    """Takes the predictions of one worker, batch by batch, as in ElasticDL."""
 
     @abstractmethod
     def process(self, predictions: Any, worker_id: int) -> None:
@@ -25,33 +27,21 @@ class PredictionOutputsProcessor(ABC):
             worker_id: the number of the worker.
         """
 
-    def process_task(self, predictions: Any, task: Task) -> None:
-        """Takes the predictions of a whole task; a class that has this gets no call of `process`.
-
-        A task that is tried again comes again, perhaps in another process. What is written under a
-        name that the task decides is then written twice, and there once.
-
-        Args:
-            predictions: what the model returned, of all batches of the task, one after the other.
-            task: the records, `[task.start, task.end)` of shard `task.shard_name`.
-        """
-        raise NotImplementedError
-
     def close(self) -> None:  # noqa: B027 - most have nothing to end
         """Is called once, after the last predictions of this worker."""
 
 
-class SharedOutput(PredictionOutputsProcessor):
+class SharedOutput(ABC):
     """Takes the predictions of all workers into one output, which appears whole at the end.
 
-    One process, of those that live as long as the job, calls `begin` before the first task and
-    `commit` after the last one. It keeps what `begin` returned with the state of the job, and gives
-    it to the workers, which call `join`.
+    One process that lives as long as the job calls `begin` before the first task, and `commit`
+    after the last one. What `begin` returned is kept with the state of the job, so that another
+    process can take its place, and given to the workers.
     """
 
     @abstractmethod
     def begin(self, shards: Sequence[Shard], records_per_task: int) -> str:
-        """Begins the output, and returns what other processes need to take part in it.
+        """Begins the output, and returns what processes need to take part in it.
 
         Args:
             shards: of the data set, in their order.
@@ -60,12 +50,26 @@ class SharedOutput(PredictionOutputsProcessor):
 
     @abstractmethod
     def join(self, state: str) -> None:
-        """Takes part in an output, in this process or in another one; comes before all else.
+        """Takes part in an output; called before `process_task` and before `commit`.
 
         Args:
-            state: what `begin` returned.
+            state: what `begin` returned, in this process or in another one.
+        """
+
+    @abstractmethod
+    def process_task(self, predictions: Any, task: Task) -> None:
+        """Takes the predictions of a whole task.
+
+        A task that is tried again comes again, perhaps in another process; it is there once.
+
+        Args:
+            predictions: what the model returned, of all batches of the task, one after the other.
+            task: the records, `[task.start, task.end)` of shard `task.shard_name`.
         """
 
     @abstractmethod
     def commit(self) -> None:
         """Ends the output, of which every task is there; does nothing when that has been done."""
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to end
+        """Is called once in each process, after its last call of another method."""

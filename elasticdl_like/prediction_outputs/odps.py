@@ -134,16 +134,6 @@ class OdpsPredictionOutputsProcessor(SharedOutput):
             raise DataError(f"this is no output of predictions: {error}") from error
         self._session_id, self._blocks = str(session_id), TaskBlocks.from_json(blocks)
 
-    def process(self, predictions: Any, worker_id: int) -> None:
-        """Is not called, since there is `process_task`.
-
-        Raises:
-            ConfigError: always: without its task, nothing says whether a batch is there already.
-        """
-        raise ConfigError(
-            "predictions for a table of MaxCompute are passed to process_task, with their task"
-        )
-
     def process_task(self, predictions: Any, task: Task) -> None:
         """Writes the predictions of a task as one block.
 

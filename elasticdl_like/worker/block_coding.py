@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 
+from elasticdl_like.data_readers.reading import batch_bytes, batch_size
 from elasticdl_like.worker.blocks import Block
 from elasticdl_like.worker.columns import Structure, misfit, to_arrays
 from elasticdl_like.worker.string_tensor import encode_strings
+
+_LONG_STRING_BYTES = 512
+_NO_STRINGS = np.empty((0, 0), object)
 
 
 class BlockCoding(Protocol):
@@ -63,21 +68,32 @@ class _ArrayCoding:
 
 
 class _StringCoding:
-    """As a message, when a record is nothing but a string."""
+    """When a record is nothing but a string: as a message, or as an array when strings are long.
 
-    signature = tf.TensorSpec([], tf.string)
+    A message is copied twice more, in threads of TensorFlow: for long strings that costs more than
+    it saves. Whichever it is not is empty.
+    """
+
+    signature = (tf.TensorSpec([], tf.string), tf.TensorSpec([None, None], tf.string))
 
     def __init__(self, spec: tf.TensorSpec, reader_name: str) -> None:
         self._spec = spec
         self._reader_name = reader_name
 
     def encode(self, block: Block) -> Any:
+        records = block.records
+        if batch_bytes(records) > _LONG_STRING_BYTES * batch_size(records):
+            return b"", block.reshape(to_arrays(records, self._spec, self._reader_name))
         try:
-            if isinstance(block.records, dict):
-                raise TypeError(f"expected bytes, found columns {list(block.records)}")
-            return encode_strings(block.records, block.shape)
+            if isinstance(records, dict):
+                raise TypeError(f"expected bytes, found columns {list(records)}")
+            return encode_strings(records, block.shape), _NO_STRINGS
         except TypeError as error:
             raise misfit(self._reader_name, self._spec, error) from error
 
     def decode(self, encoded: Any) -> Any:
-        return tf.ensure_shape(tf.io.parse_tensor(encoded, tf.string), [None, None])
+        message, array = encoded
+        strings = tf.cond(
+            tf.equal(message, b""), lambda: array, lambda: tf.io.parse_tensor(message, tf.string)
+        )
+        return tf.ensure_shape(strings, [None, None])

@@ -16,7 +16,7 @@ from elasticdl_like.tasks import Task, TaskType
 
 class PredictionOutputsProcessor(OdpsPredictionOutputsProcessor):
     def __init__(self) -> None:
-        super().__init__("predictions/ds=1", ["id", "score"], ["bigint", "double"])
+        super().__init__("predictions", ["id", "score"], ["bigint", "double"], partition="ds=1")
 
 
 def predict(task: Task) -> list[np.ndarray]:

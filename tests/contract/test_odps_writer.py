@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from elasticdl_like.data_readers.conversion.table_output import Stage, TableUpload, UploadRecord
 from elasticdl_like.data_readers.odps import ODPSDataReader
 from elasticdl_like.data_readers.odps.access import OdpsAccess
 from elasticdl_like.data_readers.odps.location import OdpsLocation
@@ -117,6 +119,16 @@ def test_a_commit_whose_reply_is_lost_is_not_done_twice(server: OdpsServer) -> N
     writer.commit(session_id, [0])
     assert len(server.requests(Kind.COMMIT)) == 1
     assert ids(server) == [-1, *range(10)]
+
+
+def test_what_was_there_before_is_removed_if_wanted(server: OdpsServer) -> None:
+    server.add_table("t", COLUMNS, rows=[(-1, "there before")])
+    writer = writer_of(server)
+    session_id = writer.begin(overwrite=True)
+    write(writer, session_id, 0, 0, 10)
+    assert ids(server) == [-1]
+    writer.commit(session_id, [0])
+    assert ids(server) == list(range(10))
 
 
 def test_blocks_that_break_off_and_are_sent_again(server: OdpsServer) -> None:
@@ -346,3 +358,25 @@ def test_types_of_new_tables() -> None:
     for column in (np.zeros((2, 2, 2)), np.array([[1], {}], object), np.zeros(2, complex)):
         with pytest.raises(DataError, match="column 'x' has values of type"):
             column_types_of({"x": column})
+
+
+def test_whether_an_unknown_upload_was_committed(server: OdpsServer, tmp_path: Path) -> None:
+    server.add_table("t", COLUMNS)
+    path = tmp_path / "_upload.json"
+    UploadRecord("long ago", Stage.COMMITTING).save(path)
+    with pytest.raises(DataError, match=r"look whether test_project\.t has the records"):
+        TableUpload(writer_of(server), path)
+    # Of one that was not asked to commit nothing is in the table.
+    UploadRecord("long ago", Stage.WRITING).save(path)
+    upload = TableUpload(writer_of(server), path)
+    assert upload.session_id not in ("", "long ago")
+    assert UploadRecord.load(path) == UploadRecord(upload.session_id, Stage.WRITING)
+    # Done, but killed before that was written down.
+    with writer_of(server).open_block(upload.session_id, 0) as add:
+        add(rows(0, 10))
+    writer_of(server).commit(upload.session_id, [0])
+    assert TableUpload(writer_of(server), path).is_done
+    assert UploadRecord.load(path) == UploadRecord(upload.session_id, Stage.COMMITTED)
+    path.write_text("{}")
+    with pytest.raises(DataError, match=r"_upload\.json cannot be read"):
+        TableUpload(writer_of(server), path)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from elasticdl_command import Finished, run
+from odps_server import Control, odps_server_process
 
 
 @dataclass(frozen=True)
@@ -33,3 +35,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory, model_zoo: Path, digits: P
     )
     assert finished.exit_code == 0, finished.stderr
     return TrainedJob(finished, root / "job", root / "model")
+
+
+@pytest.fixture
+def odps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Control]:
+    """A server of MaxCompute tables as a process, which the environment leads to."""
+    with odps_server_process() as server:
+        for name, value in (
+            ("PROJECT", server.project),
+            ("AK", server.access_id),
+            ("SK", server.access_key),
+            ("ENDPOINT", server.endpoint),
+            ("TUNNEL_ENDPOINT", server.tunnel_endpoint),
+        ):
+            monkeypatch.setenv(f"MAXCOMPUTE_{name}", value)
+        yield server

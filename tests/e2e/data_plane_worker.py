@@ -23,6 +23,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from elasticdl_like.data_readers.base import RecordBatch
 from elasticdl_like.data_readers.lease_reader import LeaseReader
 from elasticdl_like.data_readers.registry import make_reader
 from elasticdl_like.errors import ElasticdlError, UnknownWorkerError
@@ -98,11 +99,21 @@ class Worker:
 
 
 def _pieces(lease: Lease, reader: LeaseReader) -> Iterator[tuple[Interval, list[int]]]:
-    ids = [int(record) for batch in reader.read(lease) for record in batch]
+    ids = [record_id for batch in reader.read(lease) for record_id in _ids(batch)]
     for offset in range(0, lease.size, RECORDS_PER_COMMIT):
         piece = ids[offset : offset + RECORDS_PER_COMMIT]
         start = lease.start_position + offset
         yield Interval(lease.token, start, start + len(piece)), piece
+
+
+def _ids(batch: RecordBatch) -> list[int]:
+    """Returns the numbers that the records are; of columns, the one named `id`."""
+    if not isinstance(batch, dict):
+        return [int(record) for record in batch]
+    ids = [int(each) for each in batch["id"]]
+    if [text.decode() for text in batch["text"]] != [f"row {each}" for each in ids]:
+        raise AssertionError(f"the columns of {ids[0]} to {ids[-1]} do not belong together")
+    return ids
 
 
 if __name__ == "__main__":

@@ -65,8 +65,8 @@ def empty_directory(path: Path) -> Path:
 
 
 def not_recordio(path: Path) -> Path:
-    (path / "notes.txt").write_text("These are notes, and no records at all.")
-    return path / "notes.txt"
+    (path / "notes.data").write_text("These are notes, and no records at all.")
+    return path / "notes.data"
 
 
 def truncated(path: Path) -> Path:

@@ -33,6 +33,7 @@ def test_waits_are_for_what_the_input_side_does_meanwhile() -> None:
         {
             "waiting_for_master": 0,
             "reading": 0.2,
+            "retrying": 0,
             "decoding": 0.05,
             "converting": 0.01,
             "parsing": 0.04,

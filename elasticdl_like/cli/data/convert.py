@@ -10,7 +10,11 @@ from typing import Any
 
 import click
 
-from elasticdl_like.cli.data.convert_plan import records_of_size, saved_or_new_plan
+from elasticdl_like.cli.data.convert_plan import (
+    records_of_size,
+    saved_or_new_plan,
+    source_settings,
+)
 from elasticdl_like.cli.data.convert_to_table import convert_to_table
 from elasticdl_like.cli.data.progress import progress_of
 from elasticdl_like.cli.data.quantity import ByteSize, format_bytes, format_count
@@ -96,10 +100,14 @@ def convert(
         for name, value in (("to", to), ("compressor", compressor), ("dialect", dialect)):
             if value is not None:
                 raise ConfigError(f"--{name} {value}: {destination} is a table, not files")
+        retry_timeout_s = flags["odps_retry_timeout"]
+        if not source.lower().startswith("odps://"):
+            flags["odps_retry_timeout"] = None
         convert_to_table(
             source_of(source, flags),
             destination,
             work_dir,
+            retry_timeout_s,
             file_size,
             records_per_file,
             num_workers,
@@ -130,9 +138,7 @@ def convert(
                 return chosen
             return min(chosen, records_of_size(reader, shards, output_format, file_size, "file"))
 
-        settings = {
-            "reader": type(reader).__name__,
-            "--custom_data_reader_params": dict(data.data.reader_params),
+        settings = source_settings(data, reader) | {
             "--to": output_format.name,
             "--compressor": output_format.compressor,
             "--dialect": output_format.dialect,

@@ -11,6 +11,7 @@ from elasticdl_like.cli.data.quantity import format_bytes, format_count
 from elasticdl_like.errors import DataError
 
 if TYPE_CHECKING:
+    from elasticdl_like.cli.data.source import Source
     from elasticdl_like.data_readers.conversion.destination import Destination
     from elasticdl_like.data_readers.conversion.output_format import OutputFormat
     from elasticdl_like.data_readers.conversion.plan import ConversionPlan
@@ -51,6 +52,14 @@ def saved_or_new_plan(
     plan = ConversionPlan(settings, shards, choose_records_per_part())
     directory.save_plan(plan)
     return plan
+
+
+def source_settings(data: Source, reader: DataReader) -> dict[str, Any]:
+    """Returns what decides which records a source has, for the plan."""
+    params = dict(data.data.reader_params)
+    # One that was given up may well go on with more patience.
+    params.pop("retry_timeout", None)
+    return {"reader": type(reader).__name__, "--custom_data_reader_params": params}
 
 
 def records_of_size(

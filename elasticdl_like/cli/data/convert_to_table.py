@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from elasticdl_like.cli.data.convert_plan import records_of_size, saved_or_new_plan
+from elasticdl_like.cli.data.convert_plan import (
+    records_of_size,
+    saved_or_new_plan,
+    source_settings,
+)
 from elasticdl_like.cli.data.progress import progress_of
 from elasticdl_like.cli.data.quantity import format_count
 from elasticdl_like.cli.data.source import Source
@@ -26,6 +30,7 @@ def convert_to_table(
     data: Source,
     destination: str,
     work_directory: str,
+    retry_timeout_s: float | None,
     block_bytes: int | None,
     records_per_block: int | None,
     num_workers: int | None,
@@ -36,6 +41,7 @@ def convert_to_table(
         data: the data set.
         destination: `odps://project/table`, with `/ds=20260101` behind it for a partition.
         work_directory: where plan and upload are written down; "" for one named by the table.
+        retry_timeout_s: how long a request to the table may fail; None for the default.
         block_bytes: about how large a block becomes.
         records_per_block: how many records are in each block but the last.
         num_workers: processes that write at once; None for one for each processor.
@@ -62,7 +68,7 @@ def convert_to_table(
     start_s = time.monotonic()
     location = OdpsLocation.parse(destination)
     access = find_access({"project": location.project})
-    retry_timeout_s = float(data.data.reader_params.get("retry_timeout", DEFAULT_RETRY_TIMEOUT_S))
+    retry_timeout_s = retry_timeout_s or DEFAULT_RETRY_TIMEOUT_S
     writer = OdpsWriter(access, location, retry_timeout_s)
     directory = Destination(Path(work_directory or _work_directory(location)))
     with directory.own():
@@ -80,9 +86,7 @@ def convert_to_table(
                 )
             return max(chosen, -(-total // MAX_BLOCKS))
 
-        settings = {
-            "reader": type(reader).__name__,
-            "--custom_data_reader_params": dict(data.data.reader_params),
+        settings = source_settings(data, reader) | {
             "table": writer.name,
             "partition": location.partition,
             "--file_size": block_bytes,

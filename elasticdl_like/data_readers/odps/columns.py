@@ -74,8 +74,9 @@ class OdpsColumns:
 
     def __init__(self, schema: Any, choice: ColumnChoice, table: str) -> None:
         self._table = table
+        self._schema = schema
         data_columns = {column.name: column for column in schema.simple_columns}
-        partition_columns = {column.name: column for column in schema.partitions}
+        partition_columns = {column.name: column for column in schema.partitions or ()}
         names = list(choice.names or data_columns)
         _check_names("columns", names, [*data_columns, *partition_columns], table)
         self.requested = tuple(name for name in data_columns if name in names)
@@ -128,8 +129,24 @@ class OdpsColumns:
                     "table has changed since the job began, start it again"
                 )
 
-    def check_records_can_be_read(self) -> None:
-        """Checks that pyodps can make records of the types.
+    def check_as_arrow(self) -> None:
+        """Checks that pyodps can read Arrow streams of the table.
+
+        Raises:
+            ConfigError: it cannot, because of some column, read or not.
+        """
+        for column in self._schema.simple_columns:
+            try:
+                _arrow_types.odps_type_to_arrow_type(column.type)
+            except TypeError:
+                raise ConfigError(
+                    f"{self._table}: column {column.name!r} is {str(column.type).lower()}, and a "
+                    "table with such a column can only be read with the reader parameter "
+                    "mode='record'"
+                ) from None
+
+    def check_as_records(self) -> None:
+        """Checks that pyodps can make records of the columns.
 
         Raises:
             ConfigError: it needs a package that is not installed.

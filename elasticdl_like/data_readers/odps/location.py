@@ -37,15 +37,16 @@ class OdpsLocation:
         Raises:
             ConfigError: it is none of these.
         """
-        if text.lower().startswith(_SCHEME):
+        needs_project = text.lower().startswith(_SCHEME)
+        if needs_project:
             project, *parts = text[len(_SCHEME) :].rstrip("/").split("/")
             if len(parts) > 1 and parts[0] == "tables" and "=" not in parts[1]:
                 del parts[0]
             table, *partition = parts or [""]
         else:
-            project, _, table = text.rpartition(".")
+            project, dot, table = text.rpartition(".")
+            needs_project = bool(dot)
             partition = []
-        needs_project = text.lower().startswith(_SCHEME)
         if (
             not _NAME.fullmatch(table)
             or not (_NAME.fullmatch(project) or (not project and not needs_project))

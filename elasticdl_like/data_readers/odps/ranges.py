@@ -15,7 +15,8 @@ from elasticdl_like.data_readers.odps.fast_checksum import speed_up
 from elasticdl_like.data_readers.odps.patience import Patience
 from elasticdl_like.data_readers.odps.record_columns import record_table
 
-_RECORDS_AT_ONCE = 2048
+# Those of the last batch are lost when a stream breaks.
+_RECORDS_AT_ONCE = 512
 
 
 class Mode(StrEnum):

@@ -305,7 +305,9 @@ class ODPSDataReader(BatchDataReader):
         table = OdpsTable(client, self._patience, self._location)
         columns = OdpsColumns(table.schema, self._choice, table.name)
         if self._mode is Mode.RECORD:
-            columns.check_records_can_be_read()
+            columns.check_as_records()
+        else:
+            columns.check_as_arrow()
         return _Source(
             table,
             columns,

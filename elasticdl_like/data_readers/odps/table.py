@@ -53,7 +53,7 @@ class OdpsTable:
     @property
     def partition_columns(self) -> Sequence[str]:
         """The names of the columns that it is partitioned by."""
-        return [column.name for column in self.schema.partitions]
+        return [column.name for column in self.schema.partitions or ()]
 
     def partitions(self, wanted: Sequence[Partition]) -> list[Partition]:
         """Returns the partitions that agree with one of those that are wanted, or all.

@@ -52,13 +52,16 @@ class Uploads:
         self._where = f"{name} {partition}".rstrip()
         self._sessions: dict[str, Any] = {}
 
-    def begin(self) -> str:
+    def begin(self, overwrite: bool) -> str:
         """Opens a session and returns its id.
+
+        Args:
+            overwrite: whether the commit removes what was there before.
 
         Raises:
             DataError, ConfigError: it cannot be opened.
         """
-        return str(self._call("an upload session", lambda: self._opened(None)).id)
+        return str(self._call("an upload session", lambda: self._opened(None, overwrite)).id)
 
     def state(self, session_id: str) -> UploadState:
         """Returns what has become of a session, which may be of long ago.
@@ -152,7 +155,7 @@ class Uploads:
             self._sessions[session_id] = self._opened(session_id)
         return self._sessions[session_id]
 
-    def _opened(self, session_id: str | None) -> Any:
+    def _opened(self, session_id: str | None, overwrite: bool = False) -> Any:
         rest, table = self._client.tunnel(self._table)
         return _UploadSession(
             rest,
@@ -160,6 +163,7 @@ class Uploads:
             self._partition or None,
             upload_id=session_id,
             create_partition=bool(self._partition) and session_id is None,
+            overwrite=overwrite,
         )
 
     def _check_open(self, session: Any) -> None:

@@ -93,13 +93,16 @@ class OdpsWriter:
             self._client, self._patience, table, self._location.partition, self.name
         )
 
-    def begin(self) -> str:
+    def begin(self, overwrite: bool = False) -> str:
         """Opens an upload session and returns its id, under which any process can write.
+
+        Args:
+            overwrite: whether the commit removes the records that were there before.
 
         Raises:
             DataError, ConfigError: it cannot be opened.
         """
-        return self._opened[1].begin()
+        return self._opened[1].begin(overwrite)
 
     def state(self, session_id: str) -> UploadState:
         """Returns what has become of a session.

@@ -115,7 +115,7 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
         if not target.startswith("https://"):
             path, _, anchor = target.partition("#")
-            linked = page.parent / path
+            linked = page.parent / path if path else page
             assert linked.exists(), target
             headings = re.findall(r"^#+ (.*)$", linked.read_text("utf-8"), re.MULTILINE)
             anchors = [re.sub(r"[^a-z0-9-]", "", h.lower().replace(" ", "-")) for h in headings]

@@ -101,8 +101,10 @@ def test_files_of_several_kinds_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_scheme_that_nothing_reads() -> None:
-    with pytest.raises(ConfigError, match=r"no reader reads odps:// \(odps://project/table\)"):
-        make_reader("odps://project/table", DataConfig("x"), None, 64)
+    with pytest.raises(
+        ConfigError, match=r"no reader reads nothing:// \(nothing://project/table\)"
+    ):
+        make_reader("nothing://project/table", DataConfig("x"), None, 64)
 
 
 @pytest.mark.usefixtures("good_package")
@@ -114,9 +116,7 @@ def test_a_reader_of_another_package() -> None:
         assert reader_class("", data_origin).__name__ == "GoodReader"
     # What is built in goes first.
     assert reader_class("", "a.parquet").__name__ == "ParquetDataReader"
-    with pytest.raises(
-        ConfigError, match=r"no reader_type 'Best'; there is .*Images, Broken, Good"
-    ):
+    with pytest.raises(ConfigError, match=r"no reader_type 'Best'; there is .*ODPS, Broken, Good"):
         reader_class("Best", "a.good")
 
 

@@ -128,7 +128,9 @@ def test_a_process_with_a_number_that_was_used_before_is_another_one(
     earlier = dataclasses.replace(record, incarnation="0" * 32, started=record.started - 60)
     assert found_pid(earlier) is None
     # The clock was set, which moves all start times; or the process has renamed itself.
-    assert found_pid(dataclasses.replace(record, started=record.started - 60)) == record.pid
+    moved = dataclasses.replace(record, started=record.started - 60)
+    # Its arguments show an instant after it has started.
+    eventually(lambda: found_pid(moved) == record.pid, 20)
     assert found_pid(dataclasses.replace(record, incarnation="0" * 32)) == record.pid
 
 

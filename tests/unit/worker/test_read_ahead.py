@@ -199,3 +199,24 @@ def test_after_an_error_the_next_element_comes() -> None:
         next(iterator)
     assert int(next(iterator)) == 6
     assert next(iterator, None) is None
+
+
+@pytest.mark.parametrize("size", [0, 10, 5000])
+def test_strings_of_any_length_get_through(size: int) -> None:
+    """Short ones go as a message, long ones as an array, and both can be in one epoch."""
+
+    class Strings(SlowReader):
+        def read_record_batches(self, task: Task) -> Iterator[list[bytes]]:
+            for records in super().read_record_batches(task):
+                yield [record + b"\0" * (size * (task.start // 128 % 2)) for record in records]
+
+    client = new_queue()
+    pipeline = make_pipeline(Strings(), TaskType.TRAINING, 10, None, lambda records, *_: records)
+    found: list[bytes] = []
+    with TaskStream(client, KEY) as stream:
+        for step, batch in enumerate(pipeline.batches(stream), start=1):
+            found += batch.data.numpy().tolist()
+            stream.commit(step, batch.intervals)
+    pipeline.close()
+    assert [int(record.rstrip(b"\0")) for record in found] == [*range(RECORDS)]
+    assert {record.count(b"\0") for record in found} == {0, size}
