@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from elasticdl_like.data_readers.source_files import RandomAccessFile
+from elasticdl_like.data_readers.files.source import RandomAccessFile
 
 
 class InMemoryFile(RandomAccessFile):

@@ -15,8 +15,8 @@ import numpy as np
 
 from elasticdl_like.data_readers.base import BatchDataReader, Metadata, RecordBatch
 from elasticdl_like.data_readers.files import is_url, list_files, open_file
-from elasticdl_like.data_readers.local_files import is_data
-from elasticdl_like.data_readers.source_files import os_errors_as_data_errors
+from elasticdl_like.data_readers.files.local import is_data
+from elasticdl_like.data_readers.files.source import os_errors_as_data_errors
 from elasticdl_like.errors import ConfigError, DataError
 from elasticdl_like.tasks import Task
 
@@ -217,7 +217,7 @@ def _local_classes(data_origin: str) -> Iterator[str]:
 
 
 def _remote_classes(data_origin: str) -> Iterator[str]:
-    from elasticdl_like.data_readers.remote_files import (
+    from elasticdl_like.data_readers.files.remote import (
         file_system,
         remote_errors_as_data_errors,
     )

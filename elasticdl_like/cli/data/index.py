@@ -24,7 +24,7 @@ def index(source: str, **flags: Any) -> None:
     once before a job begins. A job with the same --index_dir and the same SOURCE, run in the same
     directory, finds that done. Files that have changed are indexed again.
     """
-    from elasticdl_like.data_readers.indexed_files import IndexedFileReader
+    from elasticdl_like.data_readers.files.indexed_reader import IndexedFileReader
 
     if not flags["index_dir"]:
         raise ConfigError("--index_dir is missing; it says where the indexes are kept")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from elasticdl_like.data_readers.conversion.plan import ConversionPlan
-from elasticdl_like.data_readers.replacing import replacing
+from elasticdl_like.data_readers.files.replacing import replacing
 from elasticdl_like.errors import DataError
 
 # Readers leave out names that begin with an underscore.

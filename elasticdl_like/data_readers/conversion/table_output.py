@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from elasticdl_like.data_readers.base import RecordBatch
 from elasticdl_like.data_readers.conversion.output_format import WriteBatch
 from elasticdl_like.data_readers.conversion.rows import as_bytes_or_columns, column_names_of
+from elasticdl_like.data_readers.files.replacing import replacing
 from elasticdl_like.data_readers.odps.access import OdpsAccess
 from elasticdl_like.data_readers.odps.location import OdpsLocation
 from elasticdl_like.data_readers.odps.output_columns import column_types_of
@@ -24,7 +25,6 @@ from elasticdl_like.data_readers.odps.uploads import UploadState
 from elasticdl_like.data_readers.odps.writer import OdpsWriter
 from elasticdl_like.data_readers.parquet.writer import RECORD_COLUMN
 from elasticdl_like.data_readers.reading import DataReader, read_task
-from elasticdl_like.data_readers.replacing import replacing
 from elasticdl_like.errors import DataError
 from elasticdl_like.tasks import Shard, Task
 

@@ -6,7 +6,7 @@ from collections import deque
 from typing import Any
 
 from elasticdl_like.data_readers.arrow_columns import pyarrow
-from elasticdl_like.data_readers.source_files import RandomAccessFile
+from elasticdl_like.data_readers.files.source import RandomAccessFile
 
 # Arrow decodes columns in parallel, so that the order in which it reads them is not quite theirs.
 _KEPT_READS = 2

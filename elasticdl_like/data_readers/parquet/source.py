@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from elasticdl_like.data_readers.arrow_columns import ArrowColumns, pyarrow
 from elasticdl_like.data_readers.extras import import_extra
+from elasticdl_like.data_readers.files.source import RandomAccessFile
 from elasticdl_like.data_readers.parquet.arrow_file import ArrowFile
-from elasticdl_like.data_readers.source_files import RandomAccessFile
 from elasticdl_like.errors import ConfigError, CorruptDataError, DataError
 
 dataset = import_extra("pyarrow.dataset", "arrow", "Parquet files")

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from elasticdl_like.data_readers.arrow_columns import pyarrow
 from elasticdl_like.data_readers.base import RecordBatch
 from elasticdl_like.data_readers.extras import import_extra
+from elasticdl_like.data_readers.files.replacing import replacing
 from elasticdl_like.data_readers.reading import batch_size
-from elasticdl_like.data_readers.replacing import replacing
 from elasticdl_like.errors import ConfigError, DataError
 
 parquet = import_extra("pyarrow.parquet", "arrow", "Parquet files")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 
+from elasticdl_like.data_readers.files.source import RandomAccessFile
 from elasticdl_like.data_readers.recordio.format import (
     HEADER_BYTES,
     ChunkFormatError,
@@ -12,7 +13,6 @@ from elasticdl_like.data_readers.recordio.format import (
     decode_header,
     header_fields,
 )
-from elasticdl_like.data_readers.source_files import RandomAccessFile
 from elasticdl_like.errors import CorruptDataError
 from elasticdl_like.sparse_index import DEFAULT_SPACING_BYTES, SparseIndex
 

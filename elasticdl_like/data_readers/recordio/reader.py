@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from elasticdl_like.data_readers.equal_records import join_records
-from elasticdl_like.data_readers.indexed_files import FileFormat, IndexedFileReader
+from elasticdl_like.data_readers.files.indexed_reader import FileFormat, IndexedFileReader
+from elasticdl_like.data_readers.files.source import RandomAccessFile
 from elasticdl_like.data_readers.recordio.format import (
     HEADER_BYTES,
     ChunkFormatError,
@@ -17,7 +18,6 @@ from elasticdl_like.data_readers.recordio.index import (
     corrupt_chunk,
     index_chunks,
 )
-from elasticdl_like.data_readers.source_files import RandomAccessFile
 from elasticdl_like.sparse_index import SparseIndex, Stretch
 
 # Chunks that are larger than this on average, and hold more than a few records, are leased as a

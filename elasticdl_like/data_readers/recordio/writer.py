@@ -8,13 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from elasticdl_like.data_readers.files.replacing import replacing
 from elasticdl_like.data_readers.recordio.format import (
     Compressor,
     Dialect,
     encode_chunk,
     encoded_size,
 )
-from elasticdl_like.data_readers.replacing import replacing
 from elasticdl_like.errors import ConfigError, DataError
 
 # A task in random order decodes whole chunks for a part of their records: small ones waste less.

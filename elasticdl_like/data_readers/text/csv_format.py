@@ -9,7 +9,7 @@ from typing import Any
 
 from elasticdl_like.data_readers.base import RecordBatch
 from elasticdl_like.data_readers.files import RandomAccessFile, list_files, open_file
-from elasticdl_like.data_readers.indexed_files import FileFormat
+from elasticdl_like.data_readers.files.indexed_reader import FileFormat
 from elasticdl_like.data_readers.text.csv_columns import (
     DEFAULT_NULL_VALUES,
     CsvColumns,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from elasticdl_like.data_readers.base import Metadata
-from elasticdl_like.data_readers.indexed_files import IndexedFileReader
+from elasticdl_like.data_readers.files.indexed_reader import IndexedFileReader
 from elasticdl_like.data_readers.text.csv_columns import DEFAULT_NULL_VALUES
 from elasticdl_like.data_readers.text.csv_format import CsvFormat, CsvSettings
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from elasticdl_like.data_readers.files import RandomAccessFile
-from elasticdl_like.data_readers.indexed_files import FileFormat, IndexedFileReader
+from elasticdl_like.data_readers.files.indexed_reader import FileFormat, IndexedFileReader
 from elasticdl_like.data_readers.text.lines import decode_lines, scan_text
 from elasticdl_like.sparse_index import SparseIndex, Stretch
 

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Sequence
 
 from elasticdl_like.data_readers.files import RandomAccessFile
-from elasticdl_like.data_readers.indexed_files import FileFormat, IndexedFileReader
+from elasticdl_like.data_readers.files.indexed_reader import FileFormat, IndexedFileReader
 from elasticdl_like.data_readers.tfrecord.format import (
     TFRecordFormatError,
     decode_records,

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
-from elasticdl_like.data_readers.replacing import replacing
+from elasticdl_like.data_readers.files.replacing import replacing
 from elasticdl_like.data_readers.tfrecord.format import encode_record
 from elasticdl_like.errors import DataError
 

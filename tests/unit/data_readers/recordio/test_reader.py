@@ -18,7 +18,7 @@ import cramjam
 import google_crc32c
 import pytest
 
-from elasticdl_like.data_readers import indexed_files, recent
+from elasticdl_like.data_readers.files import indexed_reader, recent
 from elasticdl_like.data_readers.recordio import (
     Compressor,
     Dialect,
@@ -313,7 +313,7 @@ class TestChangedFile:
     def test_shrunk_while_a_task_is_read(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(indexed_files, "_MAX_READ_BYTES", SPACING_BYTES)
+        monkeypatch.setattr(indexed_reader, "_MAX_READ_BYTES", SPACING_BYTES)
         path = tmp_path / "data"
         written = write_large_chunks(path, 30)
         reader = RecordIODataReader(data_origin=str(path))

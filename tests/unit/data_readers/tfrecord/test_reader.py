@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from elasticdl_like.data_readers.files import RandomAccessFile, open_file
-from elasticdl_like.data_readers.local_files import LocalFile
+from elasticdl_like.data_readers.files.local import LocalFile
 from elasticdl_like.data_readers.tfrecord import TFRecordDataReader, TFRecordWriter
 from elasticdl_like.data_readers.tfrecord.format import encode_record
 from elasticdl_like.data_readers.tfrecord.reader import TFRecordFormat

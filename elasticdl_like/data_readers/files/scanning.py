@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from elasticdl_like.data_readers.files import is_url
-from elasticdl_like.data_readers.index_cache import FileIndex
-from elasticdl_like.data_readers.scan_processes import Scan, index_file, index_in_processes
+from elasticdl_like.data_readers.files.index_cache import FileIndex
+from elasticdl_like.data_readers.files.scan_processes import Scan, index_file, index_in_processes
 
 # Files that are far away are waited for, not worked on.
 _REMOTE_THREADS = 16

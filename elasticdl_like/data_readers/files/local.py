@@ -8,7 +8,7 @@ import stat
 import weakref
 from pathlib import Path
 
-from elasticdl_like.data_readers.source_files import (
+from elasticdl_like.data_readers.files.source import (
     RandomAccessFile,
     SourceFile,
     os_errors_as_data_errors,

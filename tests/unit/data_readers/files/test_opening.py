@@ -12,9 +12,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from elasticdl_like.data_readers import extras, remote_files
-from elasticdl_like.data_readers.files import list_files, open_file
-from elasticdl_like.data_readers.recent import MAX_OPEN_FILES, RecentFiles
+from elasticdl_like.data_readers import extras
+from elasticdl_like.data_readers.files import list_files, open_file, remote
+from elasticdl_like.data_readers.files.recent import MAX_OPEN_FILES, RecentFiles
 from elasticdl_like.errors import ConfigError, DataError
 
 
@@ -219,7 +219,7 @@ class TestUrls:
         with open_file("memory://set/a.csv") as file:
             memory.pipe_file("/set/a.csv", b"other")
             file.check_version(file.version)  # not asked so soon
-            monkeypatch.setattr(remote_files, "CHECK_INTERVAL_S", 0.0)
+            monkeypatch.setattr(remote, "CHECK_INTERVAL_S", 0.0)
             with pytest.raises(DataError, match=r"a.csv: the file changed after it was indexed"):
                 file.check_version(file.version)
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from elasticdl_like.data_readers import http_files, remote_files
-from elasticdl_like.data_readers.files import list_files, open_file
+from elasticdl_like.data_readers.files import http, list_files, open_file, remote
 from elasticdl_like.data_readers.reading import list_shards, read_task
 from elasticdl_like.data_readers.recordio import Compressor, Dialect, RecordIODataReader
 from elasticdl_like.data_readers.recordio.format import encode_chunk
@@ -30,7 +29,7 @@ def server() -> Iterator[RangeServer]:
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_files, "_FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(http, "_FIRST_PAUSE_S", 0.0)
 
 
 def test_a_read_fetches_its_bytes_and_no_more(server: RangeServer) -> None:
@@ -77,7 +76,7 @@ def test_a_server_that_gives_no_parts_is_asked_once(
         task = Task(shard.name, number, number + 1, version=shard.version, index=shard.index)
         assert list(read_task(reader(server), task)) == [[RECORDS[number]]]
     assert [request for request in server.requests if request.sent_bytes == size] == fetches
-    monkeypatch.setattr(http_files, "_MAX_FETCHED_FILES", 1)
+    monkeypatch.setattr(http, "_MAX_FETCHED_FILES", 1)
     open_file(f"{server.url}/data")
     open_file(shard.name)
     assert len([each for each in server.requests if each.sent_bytes == size]) > len(fetches)
@@ -123,7 +122,7 @@ def test_a_file_that_changes_behind_a_server_without_tags(
     with open_file(f"{server.url}/data") as file:
         file.check_version(file.version)
         server.files["/data"] = CONTENT[:-1]
-        monkeypatch.setattr(remote_files, "CHECK_INTERVAL_S", 0.0)
+        monkeypatch.setattr(remote, "CHECK_INTERVAL_S", 0.0)
         with pytest.raises(DataError, match="from size=10240 to size=10239"):
             file.check_version(file.version)
 

@@ -17,8 +17,7 @@ from typing import Any
 
 import pytest
 
-from elasticdl_like.data_readers import gzip_files
-from elasticdl_like.data_readers.files import open_file
+from elasticdl_like.data_readers.files import gzipped, open_file
 from elasticdl_like.errors import CorruptDataError, DataError
 
 TEXT = b"".join(b"line %d\n" % number for number in range(50_000))
@@ -26,7 +25,7 @@ TEXT = b"".join(b"line %d\n" % number for number in range(50_000))
 
 @pytest.fixture(autouse=True)
 def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gzip_files, "_copies", gzip_files._Copies())
+    monkeypatch.setattr(gzipped, "_copies", gzipped._Copies())
 
 
 _times_ns = itertools.count(10**18, 10**9)
@@ -46,13 +45,13 @@ def read_whole(name: str) -> bytes:
 
 def count_copies(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made = []
-    original = gzip_files._decompress_to_temporary_file
+    original = gzipped._decompress_to_temporary_file
 
     def counted(compressed: Any) -> Any:
         made.append(compressed.name)
         return original(compressed)
 
-    monkeypatch.setattr(gzip_files, "_decompress_to_temporary_file", counted)
+    monkeypatch.setattr(gzipped, "_decompress_to_temporary_file", counted)
     return made
 
 
@@ -85,7 +84,7 @@ def test_what_becomes_much_larger(tmp_path: Path) -> None:
     name = write(tmp_path / "a.gz", gzip.compress(bytes(5_000_000)))
     with open_file(name) as file:
         assert file.size_bytes == 5_000_000
-        assert {len(block) for block in gzip_files.decompressed_blocks(file._compressed)} <= set(  # type: ignore[attr-defined]
+        assert {len(block) for block in gzipped.decompressed_blocks(file._compressed)} <= set(  # type: ignore[attr-defined]
             range(2**20 + 1)
         )
 
@@ -159,7 +158,7 @@ def test_keeps_no_more_than_half_of_the_room(
     room_bytes = 4 * len(TEXT)
 
     def usage(path: str) -> Any:
-        kept_bytes = sum(copy.size_bytes for copy in gzip_files._copies._kept.values())
+        kept_bytes = sum(copy.size_bytes for copy in gzipped._copies._kept.values())
         return SimpleNamespace(free=room_bytes - kept_bytes)
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
@@ -167,7 +166,7 @@ def test_keeps_no_more_than_half_of_the_room(
     with open_file(names[0]) as first:
         for name in names[1:]:
             assert read_whole(name) == TEXT
-        assert len(gzip_files._copies._kept) == 2
+        assert len(gzipped._copies._kept) == 2
         # Still there for who has it.
         assert read_whole(names[0]) == TEXT
         assert first.read(5, 5) == TEXT[5:10]
@@ -195,7 +194,7 @@ def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_says_once_what_gzip_costs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    gzip_files._say_once.cache_clear()
+    gzipped._say_once.cache_clear()
     for number in range(3):
         read_whole(write(tmp_path / f"{number}.gz", gzip.compress(TEXT)))
     (message,) = (each.message for each in caplog.records if each.levelno == logging.WARNING)
@@ -214,4 +213,4 @@ def test_says_once_what_gzip_costs(tmp_path: Path, caplog: pytest.LogCaptureFixt
     ],
 )
 def test_names(name: str, expected: bool) -> None:
-    assert gzip_files.is_gzip_name(name) is expected
+    assert gzipped.is_gzip_name(name) is expected

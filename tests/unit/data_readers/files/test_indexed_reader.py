@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from elasticdl_like.data_readers import indexed_files, scanning
+from elasticdl_like.data_readers.files import indexed_reader, scanning
 from elasticdl_like.data_readers.reading import list_shards, read_task
 from elasticdl_like.data_readers.recordio import Compressor, RecordIODataReader, RecordIOWriter
 from elasticdl_like.data_readers.recordio.reader import RecordIOFormat
@@ -87,7 +87,7 @@ class TestTasks:
     def test_tasks_of_every_size(
         self, path: Path, monkeypatch: pytest.MonkeyPatch, max_read_bytes: int
     ) -> None:
-        monkeypatch.setattr(indexed_files, "_MAX_READ_BYTES", max_read_bytes)
+        monkeypatch.setattr(indexed_reader, "_MAX_READ_BYTES", max_read_bytes)
         shard = shard_of(path)
         reader = RecordIODataReader(data_origin=str(path))
         rng = random.Random(0)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from elasticdl_like.data_readers.gzip_files import DecompressedFile, is_gzip_name
-from elasticdl_like.data_readers.local_files import LocalFile, list_local_files
-from elasticdl_like.data_readers.source_files import RandomAccessFile, SourceFile
+from elasticdl_like.data_readers.files.gzipped import DecompressedFile, is_gzip_name
+from elasticdl_like.data_readers.files.local import LocalFile, list_local_files
+from elasticdl_like.data_readers.files.source import RandomAccessFile, SourceFile
 from elasticdl_like.errors import ConfigError, DataError
 
 __all__ = ["RandomAccessFile", "SourceFile", "list_files", "open_file"]
@@ -55,7 +55,7 @@ def open_file(name: str) -> RandomAccessFile:
         DataError: there is no such file, or it cannot be read.
     """
     if is_url(name):
-        from elasticdl_like.data_readers.remote_files import open_remote_file
+        from elasticdl_like.data_readers.files.remote import open_remote_file
 
         file: RandomAccessFile = open_remote_file(name)
     else:
@@ -71,7 +71,7 @@ def is_url(name: str) -> bool:
 def _list_one(data_origin: str, suffixes: Collection[str]) -> list[SourceFile] | None:
     """Returns the files of one path, pattern or URL; None if there is nothing of this name."""
     if is_url(data_origin):
-        from elasticdl_like.data_readers.remote_files import list_remote_files
+        from elasticdl_like.data_readers.files.remote import list_remote_files
 
         files = list_remote_files(data_origin)
     else:

@@ -12,8 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
-from elasticdl_like.data_readers.remote_files import RemoteFile, remote_errors_as_data_errors
-from elasticdl_like.data_readers.source_files import RandomAccessFile, changed_file
+from elasticdl_like.data_readers.files.remote import RemoteFile, remote_errors_as_data_errors
+from elasticdl_like.data_readers.files.source import RandomAccessFile, changed_file
 from elasticdl_like.errors import DataError, ElasticdlError
 
 _TRIES = 3

@@ -27,12 +27,12 @@ from functools import cached_property
 
 from elasticdl_like.data_readers.base import BatchDataReader, RecordBatch
 from elasticdl_like.data_readers.files import RandomAccessFile, list_files
-from elasticdl_like.data_readers.index_cache import FileIndex, IndexCache
+from elasticdl_like.data_readers.files.index_cache import FileIndex, IndexCache
+from elasticdl_like.data_readers.files.recent import RecentFiles, RecentStretches
+from elasticdl_like.data_readers.files.scan_processes import index_file
+from elasticdl_like.data_readers.files.scanning import index_files
+from elasticdl_like.data_readers.files.source import changed_file
 from elasticdl_like.data_readers.reading import batch_size, slice_batch
-from elasticdl_like.data_readers.recent import RecentFiles, RecentStretches
-from elasticdl_like.data_readers.scan_processes import index_file
-from elasticdl_like.data_readers.scanning import index_files
-from elasticdl_like.data_readers.source_files import changed_file
 from elasticdl_like.errors import ConfigError, CorruptDataError, DataError
 from elasticdl_like.sparse_index import SparseIndex, Stretch
 from elasticdl_like.tasks import Task

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from elasticdl_like.data_readers.index_cache import FileIndex, IndexCache
+from elasticdl_like.data_readers.files.index_cache import FileIndex, IndexCache
 from elasticdl_like.sparse_index import SparseIndex
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 from weakref import WeakValueDictionary
 
-from elasticdl_like.data_readers.local_files import LocalFile
-from elasticdl_like.data_readers.source_files import RandomAccessFile
+from elasticdl_like.data_readers.files.local import LocalFile
+from elasticdl_like.data_readers.files.source import RandomAccessFile
 from elasticdl_like.errors import CorruptDataError, DataError
 
 _logger = logging.getLogger(__name__)

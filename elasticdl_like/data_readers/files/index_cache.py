@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from elasticdl_like.data_readers.replacing import replacing
+from elasticdl_like.data_readers.files.replacing import replacing
 from elasticdl_like.sparse_index import SparseIndex
 
 _MAGIC = b"elasticdl index 1\n"

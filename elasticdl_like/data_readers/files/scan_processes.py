@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from elasticdl_like.data_readers.files import RandomAccessFile, open_file
-from elasticdl_like.data_readers.index_cache import FileIndex
+from elasticdl_like.data_readers.files.index_cache import FileIndex
 from elasticdl_like.errors import ElasticdlError
 from elasticdl_like.sparse_index import SparseIndex
 
@@ -81,7 +81,7 @@ def index_in_processes(
 def _start_helper() -> subprocess.Popen[bytes]:
     # Not with `multiprocessing`, which would run the main script of the user again.
     return subprocess.Popen(
-        [sys.executable, "-m", "elasticdl_like.data_readers.scan_processes"],
+        [sys.executable, "-m", "elasticdl_like.data_readers.files.scan_processes"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

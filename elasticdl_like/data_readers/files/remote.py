@@ -1,6 +1,6 @@
 """Files behind URLs, by way of fsspec.
 
-`http://` has a module of its own, `http_files`; everything else that fsspec knows is here.
+`http://` has a module of its own, `http`; everything else that fsspec knows is here.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from elasticdl_like.data_readers.extras import import_extra, missing_extra
-from elasticdl_like.data_readers.local_files import directory_among_files, is_data
-from elasticdl_like.data_readers.source_files import RandomAccessFile, SourceFile
+from elasticdl_like.data_readers.files.local import directory_among_files, is_data
+from elasticdl_like.data_readers.files.source import RandomAccessFile, SourceFile
 from elasticdl_like.errors import ConfigError, DataError, ElasticdlError
 
 # The extra that brings what fsspec needs for a scheme; what is not here has no extra of its own.
@@ -106,7 +106,7 @@ def open_remote_file(url: str) -> RandomAccessFile:
         DataError: there is no such file, or it cannot be reached.
     """
     if url.partition("://")[0] in _HTTP_SCHEMES:
-        from elasticdl_like.data_readers.http_files import open_http_file
+        from elasticdl_like.data_readers.files.http import open_http_file
 
         return open_http_file(url)
     return RemoteFile(url)
