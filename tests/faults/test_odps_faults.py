@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from elasticdl_command import RunElasticdl
 from elasticdl_like.data_readers.odps import ODPSDataReader
 from elasticdl_like.data_readers.places import task_of
 from elasticdl_like.data_readers.reading import list_shards, read_task
@@ -16,6 +17,7 @@ from elasticdl_like.errors import ConfigError, DataChangedError, DataError
 from elasticdl_like.tasks import Shard
 from odps_reading import (
     COLUMNS,
+    access_to,
     assert_rows,
     be_quick,
     make_odps_reader,
@@ -241,3 +243,22 @@ def test_threads_read_right_rows_while_everything_goes_wrong_now_and_then(
         )
     for _ in range(10):
         assert_rows(read_all(make_odps_reader(server, num_threads=3)), server.rows("t"))
+
+
+def test_a_process_that_has_given_up_ends_at_once(
+    server: OdpsServer, run_elasticdl: RunElasticdl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in access_to(server).items():
+        monkeypatch.setenv(f"PARAMETER_{name.upper()}", value)
+    # One range cannot be read, the others are tried again for minutes.
+    server.add_table("large", COLUMNS, rows=make_rows(40_000))
+    server.add_fault(Fault(Action.STATUS, kind=Kind.DATA, status=403, row=0))
+    server.add_fault(Fault(Action.STATUS, kind=Kind.DATA, status=503, row=39_999, times=None))
+    finished = run_elasticdl(
+        *("data", "head", f"odps://{server.project}/large", "-n", 40_000),
+        "--custom_data_reader_params",
+        "; ".join(f"{name}=env:PARAMETER_{name.upper()}" for name in access_to(server)),
+        timeout=60,
+    )
+    assert finished.exit_code == 1
+    assert "check the credentials and their permissions" in finished.stderr

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import NamedTuple
 
 from elasticdl_like.data_readers.odps.columns import Columns
+from elasticdl_like.data_readers.odps.daemon_threads import DaemonThreads
 
 
 class Run(NamedTuple):
@@ -32,7 +33,7 @@ class Fetched:
     """
 
     def __init__(self, num_threads: int, capacity_bytes: int) -> None:
-        self._threads = ThreadPoolExecutor(num_threads, "odps")
+        self._threads = DaemonThreads(num_threads, "odps")
         self._capacity_bytes = capacity_bytes
         self._lock = threading.Lock()
         self._runs: OrderedDict[Hashable, Future[Run]] = OrderedDict()
