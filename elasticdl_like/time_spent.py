@@ -33,6 +33,12 @@ class TimeSpent:
         # TensorFlow's threads have no thread-local Python state that outlives a call.
         self._innermost: dict[int, Measurement] = {}
         self._waiting: Measurement | None = None
+        self._num_retries = 0
+
+    @property
+    def num_retries(self) -> int:
+        """How often `RETRYING` was measured."""
+        return self._num_retries
 
     def measure(self, activity: Activity) -> Measurement:
         """Returns a context manager: what its thread does inside is the activity.
@@ -58,6 +64,7 @@ class TimeSpent:
 
     def _begin(self, measurement: Measurement) -> None:
         with self._lock:
+            self._num_retries += measurement.activity is Activity.RETRYING
             now_s = self._clock()
             measurement.outer = self._innermost.get(measurement.thread)
             if measurement.outer is not None:

@@ -556,7 +556,10 @@ MODEL_NAMES_BY_PLACE: Mapping[str, tuple[ModelName, ...]] = {
             "Use `--training_data odps://PROJECT/TABLE`, which reads in `num_processes` threads.",
         ),
         _import("elasticdl.python.data.odps_io.ODPSReader", "Use PyODPS."),
-        _import("elasticdl.python.data.odps_io.ODPSWriter", "Use PyODPS."),
+        _import(
+            "elasticdl.python.data.odps_io.ODPSWriter",
+            "Use `elasticdl_like.data_readers.odps.writer.OdpsWriter`, or `elasticdl data convert`.",
+        ),
         _import("elasticdl.python.data.odps_io.is_odps_configured", "Use PyODPS."),
         _import(
             "elasticdl.python.elasticdl.callbacks.LearningRateScheduler",
@@ -575,7 +578,7 @@ MODEL_NAMES_BY_PLACE: Mapping[str, tuple[ModelName, ...]] = {
         ),
         _import(
             "elasticdl.python.worker.prediction_outputs_processor.BasePredictionOutputsProcessor",
-            "Leave the base class out; a `process` method is enough.",
+            "Use `elasticdl_like.prediction_outputs.PredictionOutputsProcessor`.",
         ),
         _import(
             "elasticdl_preprocessing",

@@ -23,7 +23,6 @@ from elasticdl_like.job_directory import JobDirectory, JobState
 from elasticdl_like.time_shares import TimeShares
 
 _SHOWN_EVALUATIONS = 3
-_SHOWN_RETRYING_S = 0.05
 
 
 @click.command()
@@ -103,8 +102,11 @@ def _time_lines(worker: dict[str, Any]) -> list[str]:
     )
     lines = [f"{span}: {TimeShares(**shares)}" for span, shares in spans if shares is not None]
     retrying_s = worker["seconds_spent"].get(Activity.RETRYING, 0.0)
-    if retrying_s >= _SHOWN_RETRYING_S:
-        lines.append(f"{retrying_s:.1f} s waited before a failing or busy service was asked again")
+    if worker["num_retries"]:
+        lines.append(
+            f"{worker['num_retries']:,} retries of a failing or busy service, {retrying_s:.1f} s "
+            "of waiting for them"
+        )
     if worker["starvation"]:
         lines.append(f"warning: {worker['starvation']}")
     return lines

@@ -159,6 +159,7 @@ class Job:
         answered_sequence: int,
         held: Sequence[int],
         seconds_spent: Mapping[str, float] | None = None,
+        num_retries: int = 0,
     ) -> None:
         """Notes that a worker is alive, and takes back leases that it does not have.
 
@@ -168,6 +169,7 @@ class Job:
             answered_sequence: the last request whose reply it has got.
             held: the tokens of the leases that it has.
             seconds_spent: where its time went so far, by activity; not kept in the journal.
+            num_retries: how often it had to ask a service again; likewise.
 
         Raises:
             UnknownWorkerError: it is not, or no longer, part of the job.
@@ -181,6 +183,7 @@ class Job:
             if seconds_spent:
                 check_seconds(seconds_spent)
                 worker.seconds_spent = seconds_spent
+                worker.num_retries = num_retries
                 warning = worker.starvation.look(now_s, seconds_spent)
                 if warning is not None:
                     _logger.warning("worker %d: %s", worker_id, warning)

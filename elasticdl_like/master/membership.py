@@ -33,7 +33,8 @@ class Worker:
         last_sequence: the number of its last request.
         last_reply: what that request was answered.
         seconds_spent: where its time went so far, by activity; empty when it does not tell.
-        starvation: watches these seconds.
+        num_retries: how often it had to ask a service again that failed or was busy.
+        starvation: watches the seconds.
     """
 
     worker_id: int
@@ -44,6 +45,7 @@ class Worker:
     last_sequence: int = 0
     last_reply: LeaseReply | None = None
     seconds_spent: Mapping[str, float] = field(default_factory=dict)
+    num_retries: int = 0
     starvation: StarvationWatch = field(default_factory=StarvationWatch)
 
 

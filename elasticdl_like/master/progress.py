@@ -59,6 +59,7 @@ class WorkerStatus:
         recent_s: the length of the last part of its time in seconds, about 30 s.
         recent_time_shares: as `time_shares`, in that part.
         starvation: the warning that training waits for input, or "".
+        num_retries: how often it had to ask a service again that failed or was busy.
     """
 
     worker_id: int
@@ -69,6 +70,7 @@ class WorkerStatus:
     recent_s: float = 0.0
     recent_time_shares: TimeShares | None = None
     starvation: str = ""
+    num_retries: int = 0
 
 
 @dataclass(frozen=True)

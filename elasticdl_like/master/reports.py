@@ -70,6 +70,7 @@ def worker_status(worker: Worker, now_s: float) -> WorkerStatus:
         window.length_s,
         time_shares(window.seconds()),
         "" if starves is None else str(starves),
+        worker.num_retries,
     )
 
 

@@ -54,6 +54,7 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
             request.answered_sequence,
             list(request.held),
             dict(request.seconds_spent),
+            request.num_retries,
         )
         await self._durable()
         return pb.HeartbeatReply()

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$elasticdl_like/proto/elasticdl.proto\x12\telasticdl\"J\n\x08\x45pochKey\x12!\n\x04type\x18\x01 \x01(\x0e\x32\x13.elasticdl.TaskType\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0c\n\x04step\x18\x03 \x01(\x03\"\xb8\x01\n\x04Task\x12\x12\n\nshard_name\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\x12!\n\x04type\x18\x05 \x01(\x0e\x32\x13.elasticdl.TaskType\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\x0f\n\x07locator\x18\x07 \x01(\x0c\x12\x15\n\rindex_records\x18\x08 \x03(\x03\x12\x15\n\rindex_offsets\x18\t \x03(\x03\"\x89\x01\n\x05Lease\x12\r\n\x05token\x18\x01 \x01(\x04\x12\x1d\n\x04task\x18\x02 \x01(\x0b\x32\x0f.elasticdl.Task\x12\x16\n\x0estart_position\x18\x03 \x01(\x03\x12\x14\n\x0c\x65nd_position\x18\x04 \x01(\x03\x12\x16\n\torder_key\x18\x05 \x01(\x06H\x00\x88\x01\x01\x42\x0c\n\n_order_key\"G\n\x08Interval\x12\r\n\x05token\x18\x01 \x01(\x04\x12\x16\n\x0estart_position\x18\x02 \x01(\x03\x12\x14\n\x0c\x65nd_position\x18\x03 \x01(\x03\"]\n\x06\x43ommit\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12&\n\tintervals\x18\x02 \x03(\x0b\x32\x13.elasticdl.Interval\x12\x0f\n\x07problem\x18\x03 \x01(\t\x12\x0c\n\x04mark\x18\x04 \x01(\x08\"0\n\x06\x43\x61ller\x12\x11\n\tworker_id\x18\x01 \x01(\x03\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\"a\n\x0fRegisterRequest\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12\x16\n\tworker_id\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x0c\n\n_worker_id\"a\n\rRegisterReply\x12\x11\n\tworker_id\x18\x01 \x01(\x03\x12\x17\n\x0fjob_config_json\x18\x02 \x01(\t\x12$\n\x05start\x18\x03 \x01(\x0b\x32\x15.elasticdl.StartPoint\"\xca\x01\n\nStartPoint\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\x12&\n\tevaluated\x18\x04 \x01(\x0b\x32\x13.elasticdl.EpochKey\x12\x33\n\x07metrics\x18\x05 \x03(\x0b\x32\".elasticdl.StartPoint.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xd6\x01\n\x15\x43ommitAndLeaseRequest\x12!\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x11.elasticdl.Caller\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\"\n\x05\x65poch\x18\x03 \x01(\x0b\x32\x13.elasticdl.EpochKey\x12\"\n\x07\x63ommits\x18\x04 \x03(\x0b\x32\x11.elasticdl.Commit\x12\x12\n\nmax_leases\x18\x05 \x01(\x03\x12\x11\n\x04loss\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08returned\x18\x07 \x03(\x04\x42\x07\n\x05_loss\"\xd0\x01\n\x13\x43ommitAndLeaseReply\x12\x35\n\x06\x61nswer\x18\x01 \x01(\x0e\x32%.elasticdl.CommitAndLeaseReply.Answer\x12 \n\x06leases\x18\x02 \x03(\x0b\x32\x10.elasticdl.Lease\x12\x14\n\x0c\x66\x65nced_steps\x18\x03 \x03(\x03\x12\x10\n\x08recalled\x18\x04 \x01(\x03\"8\n\x06\x41nswer\x12\n\n\x06LEASED\x10\x00\x12\x08\n\x04WAIT\x10\x01\x12\x0f\n\x0b\x45POCH_ENDED\x10\x02\x12\x07\n\x03\x45ND\x10\x03\"\xd9\x01\n\x10HeartbeatRequest\x12!\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x11.elasticdl.Caller\x12\x19\n\x11\x61nswered_sequence\x18\x02 \x01(\x04\x12\x0c\n\x04held\x18\x03 \x03(\x04\x12\x44\n\rseconds_spent\x18\x04 \x03(\x0b\x32-.elasticdl.HeartbeatRequest.SecondsSpentEntry\x1a\x33\n\x11SecondsSpentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x10\n\x0eHeartbeatReply\"\xd2\x01\n\x17ReportEvaluationRequest\x12!\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x11.elasticdl.Caller\x12\"\n\x05\x65poch\x18\x02 \x01(\x0b\x32\x13.elasticdl.EpochKey\x12@\n\x07metrics\x18\x03 \x03(\x0b\x32/.elasticdl.ReportEvaluationRequest.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x17\n\x15ReportEvaluationReply\"a\n\x0ePublishRequest\x12!\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x11.elasticdl.Caller\x12\x14\n\x0cwritten_path\x18\x02 \x01(\t\x12\x16\n\x0epublished_path\x18\x03 \x01(\t\"\x0e\n\x0cPublishReply\"\xa4\x02\n\x18PublishCheckpointRequest\x12!\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x11.elasticdl.Caller\x12\x14\n\x0cwritten_path\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\x03\x12=\n\x05\x66iles\x18\x04 \x03(\x0b\x32..elasticdl.PublishCheckpointRequest.FilesEntry\x1a*\n\x04\x46ile\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x1aV\n\nFilesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x37\n\x05value\x18\x02 \x01(\x0b\x32(.elasticdl.PublishCheckpointRequest.File:\x02\x38\x01\"0\n\x16PublishCheckpointReply\x12\x16\n\x0epublished_path\x18\x01 \x01(\t\"H\n\x13StopTrainingRequest\x12!\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x11.elasticdl.Caller\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x13\n\x11StopTrainingReply\"B\n\x0cLeaveRequest\x12!\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x11.elasticdl.Caller\x12\x0f\n\x07\x66\x61ilure\x18\x02 \x01(\t\"\x0c\n\nLeaveReply\"\x0f\n\rStatusRequest\"\"\n\x0bStatusReply\x12\x13\n\x0bstatus_json\x18\x01 \x01(\t*8\n\x08TaskType\x12\x0c\n\x08TRAINING\x10\x00\x12\x0e\n\nEVALUATION\x10\x01\x12\x0e\n\nPREDICTION\x10\x02\x32\x9c\x05\n\x06Master\x12@\n\x08Register\x12\x1a.elasticdl.RegisterRequest\x1a\x18.elasticdl.RegisterReply\x12R\n\x0e\x43ommitAndLease\x12 .elasticdl.CommitAndLeaseRequest\x1a\x1e.elasticdl.CommitAndLeaseReply\x12\x43\n\tHeartbeat\x12\x1b.elasticdl.HeartbeatRequest\x1a\x19.elasticdl.HeartbeatReply\x12X\n\x10ReportEvaluation\x12\".elasticdl.ReportEvaluationRequest\x1a .elasticdl.ReportEvaluationReply\x12=\n\x07Publish\x12\x19.elasticdl.PublishRequest\x1a\x17.elasticdl.PublishReply\x12[\n\x11PublishCheckpoint\x12#.elasticdl.PublishCheckpointRequest\x1a!.elasticdl.PublishCheckpointReply\x12L\n\x0cStopTraining\x12\x1e.elasticdl.StopTrainingRequest\x1a\x1c.elasticdl.StopTrainingReply\x12\x37\n\x05Leave\x12\x17.elasticdl.LeaveRequest\x1a\x15.elasticdl.LeaveReply\x12:\n\x06Status\x12\x18.elasticdl.StatusRequest\x1a\x16.elasticdl.StatusReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$elasticdl_like/proto/elasticdl.proto\x12\telasticdl\"J\n\x08\x45pochKey\x12!\n\x04type\x18\x01 \x01(\x0e\x32\x13.elasticdl.TaskType\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0c\n\x04step\x18\x03 \x01(\x03\"\xb8\x01\n\x04Task\x12\x12\n\nshard_name\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\x12!\n\x04type\x18\x05 \x01(\x0e\x32\x13.elasticdl.TaskType\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\x0f\n\x07locator\x18\x07 \x01(\x0c\x12\x15\n\rindex_records\x18\x08 \x03(\x03\x12\x15\n\rindex_offsets\x18\t \x03(\x03\"\x89\x01\n\x05Lease\x12\r\n\x05token\x18\x01 \x01(\x04\x12\x1d\n\x04task\x18\x02 \x01(\x0b\x32\x0f.elasticdl.Task\x12\x16\n\x0estart_position\x18\x03 \x01(\x03\x12\x14\n\x0c\x65nd_position\x18\x04 \x01(\x03\x12\x16\n\torder_key\x18\x05 \x01(\x06H\x00\x88\x01\x01\x42\x0c\n\n_order_key\"G\n\x08Interval\x12\r\n\x05token\x18\x01 \x01(\x04\x12\x16\n\x0estart_position\x18\x02 \x01(\x03\x12\x14\n\x0c\x65nd_position\x18\x03 \x01(\x03\"]\n\x06\x43ommit\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12&\n\tintervals\x18\x02 \x03(\x0b\x32\x13.elasticdl.Interval\x12\x0f\n\x07problem\x18\x03 \x01(\t\x12\x0c\n\x04mark\x18\x04 \x01(\x08\"0\n\x06\x43\x61ller\x12\x11\n\tworker_id\x18\x01 \x01(\x03\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\"a\n\x0fRegisterRequest\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12\x16\n\tworker_id\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x0c\n\n_worker_id\"a\n\rRegisterReply\x12\x11\n\tworker_id\x18\x01 \x01(\x03\x12\x17\n\x0fjob_config_json\x18\x02 \x01(\t\x12$\n\x05start\x18\x03 \x01(\x0b\x32\x15.elasticdl.StartPoint\"\xca\x01\n\nStartPoint\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\x12&\n\tevaluated\x18\x04 \x01(\x0b\x32\x13.elasticdl.EpochKey\x12\x33\n\x07metrics\x18\x05 \x03(\x0b\x32\".elasticdl.StartPoint.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xd6\x01\n\x15\x43ommitAndLeaseRequest\x12!\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x11.elasticdl.Caller\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\"\n\x05\x65poch\x18\x03 \x01(\x0b\x32\x13.elasticdl.EpochKey\x12\"\n\x07\x63ommits\x18\x04 \x03(\x0b\x32\x11.elasticdl.Commit\x12\x12\n\nmax_leases\x18\x05 \x01(\x03\x12\x11\n\x04loss\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08returned\x18\x07 \x03(\x04\x42\x07\n\x05_loss\"\xd0\x01\n\x13\x43ommitAndLeaseReply\x12\x35\n\x06\x61nswer\x18\x01 \x01(\x0e\x32%.elasticdl.CommitAndLeaseReply.Answer\x12 \n\x06leases\x18\x02 \x03(\x0b\x32\x10.elasticdl.Lease\x12\x14\n\x0c\x66\x65nced_steps\x18\x03 \x03(\x03\x12\x10\n\x08recalled\x18\x04 \x01(\x03\"8\n\x06\x41nswer\x12\n\n\x06LEASED\x10\x00\x12\x08\n\x04WAIT\x10\x01\x12\x0f\n\x0b\x45POCH_ENDED\x10\x02\x12\x07\n\x03\x45ND\x10\x03\"\xee\x01\n\x10HeartbeatRequest\x12!\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x11.elasticdl.Caller\x12\x19\n\x11\x61nswered_sequence\x18\x02 \x01(\x04\x12\x0c\n\x04held\x18\x03 \x03(\x04\x12\x44\n\rseconds_spent\x18\x04 \x03(\x0b\x32-.elasticdl.HeartbeatRequest.SecondsSpentEntry\x12\x13\n\x0bnum_retries\x18\x05 \x01(\x03\x1a\x33\n\x11SecondsSpentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x10\n\x0eHeartbeatReply\"\xd2\x01\n\x17ReportEvaluationRequest\x12!\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x11.elasticdl.Caller\x12\"\n\x05\x65poch\x18\x02 \x01(\x0b\x32\x13.elasticdl.EpochKey\x12@\n\x07metrics\x18\x03 \x03(\x0b\x32/.elasticdl.ReportEvaluationRequest.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x17\n\x15ReportEvaluationReply\"a\n\x0ePublishRequest\x12!\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x11.elasticdl.Caller\x12\x14\n\x0cwritten_path\x18\x02 \x01(\t\x12\x16\n\x0epublished_path\x18\x03 \x01(\t\"\x0e\n\x0cPublishReply\"\xa4\x02\n\x18PublishCheckpointRequest\x12!\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x11.elasticdl.Caller\x12\x14\n\x0cwritten_path\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\x03\x12=\n\x05\x66iles\x18\x04 \x03(\x0b\x32..elasticdl.PublishCheckpointRequest.FilesEntry\x1a*\n\x04\x46ile\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x1aV\n\nFilesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x37\n\x05value\x18\x02 \x01(\x0b\x32(.elasticdl.PublishCheckpointRequest.File:\x02\x38\x01\"0\n\x16PublishCheckpointReply\x12\x16\n\x0epublished_path\x18\x01 \x01(\t\"H\n\x13StopTrainingRequest\x12!\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x11.elasticdl.Caller\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x13\n\x11StopTrainingReply\"B\n\x0cLeaveRequest\x12!\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x11.elasticdl.Caller\x12\x0f\n\x07\x66\x61ilure\x18\x02 \x01(\t\"\x0c\n\nLeaveReply\"\x0f\n\rStatusRequest\"\"\n\x0bStatusReply\x12\x13\n\x0bstatus_json\x18\x01 \x01(\t*8\n\x08TaskType\x12\x0c\n\x08TRAINING\x10\x00\x12\x0e\n\nEVALUATION\x10\x01\x12\x0e\n\nPREDICTION\x10\x02\x32\x9c\x05\n\x06Master\x12@\n\x08Register\x12\x1a.elasticdl.RegisterRequest\x1a\x18.elasticdl.RegisterReply\x12R\n\x0e\x43ommitAndLease\x12 .elasticdl.CommitAndLeaseRequest\x1a\x1e.elasticdl.CommitAndLeaseReply\x12\x43\n\tHeartbeat\x12\x1b.elasticdl.HeartbeatRequest\x1a\x19.elasticdl.HeartbeatReply\x12X\n\x10ReportEvaluation\x12\".elasticdl.ReportEvaluationRequest\x1a .elasticdl.ReportEvaluationReply\x12=\n\x07Publish\x12\x19.elasticdl.PublishRequest\x1a\x17.elasticdl.PublishReply\x12[\n\x11PublishCheckpoint\x12#.elasticdl.PublishCheckpointRequest\x1a!.elasticdl.PublishCheckpointReply\x12L\n\x0cStopTraining\x12\x1e.elasticdl.StopTrainingRequest\x1a\x1c.elasticdl.StopTrainingReply\x12\x37\n\x05Leave\x12\x17.elasticdl.LeaveRequest\x1a\x15.elasticdl.LeaveReply\x12:\n\x06Status\x12\x18.elasticdl.StatusRequest\x1a\x16.elasticdl.StatusReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,8 +39,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORTEVALUATIONREQUEST_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_PUBLISHCHECKPOINTREQUEST_FILESENTRY']._loaded_options = None
   _globals['_PUBLISHCHECKPOINTREQUEST_FILESENTRY']._serialized_options = b'8\001'
-  _globals['_TASKTYPE']._serialized_start=2669
-  _globals['_TASKTYPE']._serialized_end=2725
+  _globals['_TASKTYPE']._serialized_start=2690
+  _globals['_TASKTYPE']._serialized_end=2746
   _globals['_EPOCHKEY']._serialized_start=51
   _globals['_EPOCHKEY']._serialized_end=125
   _globals['_TASK']._serialized_start=128
@@ -68,41 +68,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMMITANDLEASEREPLY_ANSWER']._serialized_start=1445
   _globals['_COMMITANDLEASEREPLY_ANSWER']._serialized_end=1501
   _globals['_HEARTBEATREQUEST']._serialized_start=1504
-  _globals['_HEARTBEATREQUEST']._serialized_end=1721
-  _globals['_HEARTBEATREQUEST_SECONDSSPENTENTRY']._serialized_start=1670
-  _globals['_HEARTBEATREQUEST_SECONDSSPENTENTRY']._serialized_end=1721
-  _globals['_HEARTBEATREPLY']._serialized_start=1723
-  _globals['_HEARTBEATREPLY']._serialized_end=1739
-  _globals['_REPORTEVALUATIONREQUEST']._serialized_start=1742
-  _globals['_REPORTEVALUATIONREQUEST']._serialized_end=1952
+  _globals['_HEARTBEATREQUEST']._serialized_end=1742
+  _globals['_HEARTBEATREQUEST_SECONDSSPENTENTRY']._serialized_start=1691
+  _globals['_HEARTBEATREQUEST_SECONDSSPENTENTRY']._serialized_end=1742
+  _globals['_HEARTBEATREPLY']._serialized_start=1744
+  _globals['_HEARTBEATREPLY']._serialized_end=1760
+  _globals['_REPORTEVALUATIONREQUEST']._serialized_start=1763
+  _globals['_REPORTEVALUATIONREQUEST']._serialized_end=1973
   _globals['_REPORTEVALUATIONREQUEST_METRICSENTRY']._serialized_start=1027
   _globals['_REPORTEVALUATIONREQUEST_METRICSENTRY']._serialized_end=1073
-  _globals['_REPORTEVALUATIONREPLY']._serialized_start=1954
-  _globals['_REPORTEVALUATIONREPLY']._serialized_end=1977
-  _globals['_PUBLISHREQUEST']._serialized_start=1979
-  _globals['_PUBLISHREQUEST']._serialized_end=2076
-  _globals['_PUBLISHREPLY']._serialized_start=2078
-  _globals['_PUBLISHREPLY']._serialized_end=2092
-  _globals['_PUBLISHCHECKPOINTREQUEST']._serialized_start=2095
-  _globals['_PUBLISHCHECKPOINTREQUEST']._serialized_end=2387
-  _globals['_PUBLISHCHECKPOINTREQUEST_FILE']._serialized_start=2257
-  _globals['_PUBLISHCHECKPOINTREQUEST_FILE']._serialized_end=2299
-  _globals['_PUBLISHCHECKPOINTREQUEST_FILESENTRY']._serialized_start=2301
-  _globals['_PUBLISHCHECKPOINTREQUEST_FILESENTRY']._serialized_end=2387
-  _globals['_PUBLISHCHECKPOINTREPLY']._serialized_start=2389
-  _globals['_PUBLISHCHECKPOINTREPLY']._serialized_end=2437
-  _globals['_STOPTRAININGREQUEST']._serialized_start=2439
-  _globals['_STOPTRAININGREQUEST']._serialized_end=2511
-  _globals['_STOPTRAININGREPLY']._serialized_start=2513
-  _globals['_STOPTRAININGREPLY']._serialized_end=2532
-  _globals['_LEAVEREQUEST']._serialized_start=2534
-  _globals['_LEAVEREQUEST']._serialized_end=2600
-  _globals['_LEAVEREPLY']._serialized_start=2602
-  _globals['_LEAVEREPLY']._serialized_end=2614
-  _globals['_STATUSREQUEST']._serialized_start=2616
-  _globals['_STATUSREQUEST']._serialized_end=2631
-  _globals['_STATUSREPLY']._serialized_start=2633
-  _globals['_STATUSREPLY']._serialized_end=2667
-  _globals['_MASTER']._serialized_start=2728
-  _globals['_MASTER']._serialized_end=3396
+  _globals['_REPORTEVALUATIONREPLY']._serialized_start=1975
+  _globals['_REPORTEVALUATIONREPLY']._serialized_end=1998
+  _globals['_PUBLISHREQUEST']._serialized_start=2000
+  _globals['_PUBLISHREQUEST']._serialized_end=2097
+  _globals['_PUBLISHREPLY']._serialized_start=2099
+  _globals['_PUBLISHREPLY']._serialized_end=2113
+  _globals['_PUBLISHCHECKPOINTREQUEST']._serialized_start=2116
+  _globals['_PUBLISHCHECKPOINTREQUEST']._serialized_end=2408
+  _globals['_PUBLISHCHECKPOINTREQUEST_FILE']._serialized_start=2278
+  _globals['_PUBLISHCHECKPOINTREQUEST_FILE']._serialized_end=2320
+  _globals['_PUBLISHCHECKPOINTREQUEST_FILESENTRY']._serialized_start=2322
+  _globals['_PUBLISHCHECKPOINTREQUEST_FILESENTRY']._serialized_end=2408
+  _globals['_PUBLISHCHECKPOINTREPLY']._serialized_start=2410
+  _globals['_PUBLISHCHECKPOINTREPLY']._serialized_end=2458
+  _globals['_STOPTRAININGREQUEST']._serialized_start=2460
+  _globals['_STOPTRAININGREQUEST']._serialized_end=2532
+  _globals['_STOPTRAININGREPLY']._serialized_start=2534
+  _globals['_STOPTRAININGREPLY']._serialized_end=2553
+  _globals['_LEAVEREQUEST']._serialized_start=2555
+  _globals['_LEAVEREQUEST']._serialized_end=2621
+  _globals['_LEAVEREPLY']._serialized_start=2623
+  _globals['_LEAVEREPLY']._serialized_end=2635
+  _globals['_STATUSREQUEST']._serialized_start=2637
+  _globals['_STATUSREQUEST']._serialized_end=2652
+  _globals['_STATUSREPLY']._serialized_start=2654
+  _globals['_STATUSREPLY']._serialized_end=2688
+  _globals['_MASTER']._serialized_start=2749
+  _globals['_MASTER']._serialized_end=3417
 # @@protoc_insertion_point(module_scope)

@@ -174,7 +174,7 @@ class CommitAndLeaseReply(_message.Message):
     def __init__(self, answer: _Optional[_Union[CommitAndLeaseReply.Answer, str]] = ..., leases: _Optional[_Iterable[_Union[Lease, _Mapping]]] = ..., fenced_steps: _Optional[_Iterable[int]] = ..., recalled: _Optional[int] = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
-    __slots__ = ("caller", "answered_sequence", "held", "seconds_spent")
+    __slots__ = ("caller", "answered_sequence", "held", "seconds_spent", "num_retries")
     class SecondsSpentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -186,11 +186,13 @@ class HeartbeatRequest(_message.Message):
     ANSWERED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
     SECONDS_SPENT_FIELD_NUMBER: _ClassVar[int]
+    NUM_RETRIES_FIELD_NUMBER: _ClassVar[int]
     caller: Caller
     answered_sequence: int
     held: _containers.RepeatedScalarFieldContainer[int]
     seconds_spent: _containers.ScalarMap[str, float]
-    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., answered_sequence: _Optional[int] = ..., held: _Optional[_Iterable[int]] = ..., seconds_spent: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    num_retries: int
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., answered_sequence: _Optional[int] = ..., held: _Optional[_Iterable[int]] = ..., seconds_spent: _Optional[_Mapping[str, float]] = ..., num_retries: _Optional[int] = ...) -> None: ...
 
 class HeartbeatReply(_message.Message):
     __slots__ = ()

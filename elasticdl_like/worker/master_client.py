@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from elasticdl_like.tasks import Commit, EpochKey, LeaseReply, LeaseRequest, Sta
 from elasticdl_like.worker.connection import MasterConnection
 from elasticdl_like.worker.held_leases import HeldLeases
 from elasticdl_like.worker.master_locator import MasterLocator
+from elasticdl_like.worker.time_report import TimeReport
 
 _logger = logging.getLogger(__name__)
 
@@ -135,12 +136,15 @@ class MasterClient:
         with self._held_lock:
             self._held.abandon(key, tokens)
 
-    def heartbeat(self, seconds_spent: Mapping[str, float] | None = None) -> None:
+    def heartbeat(
+        self, seconds_spent: Mapping[str, float] | None = None, num_retries: int = 0
+    ) -> None:
         """Tells the master that this worker is alive, and which leases it holds.
 
         Args:
             seconds_spent: where its time went so far, as `TimeSpent.totals` returns it, or None
                 when it does not measure that.
+            num_retries: how often it had to ask a service again.
 
         Raises:
             MasterLostError: the master could not be reached.
@@ -153,6 +157,7 @@ class MasterClient:
                 answered_sequence=self._answered_sequence,
                 held=self._held.tokens,
                 seconds_spent=seconds_spent,
+                num_retries=num_retries,
             )
         self._call("Heartbeat", request, _HEARTBEAT_TIMEOUT_S)
 
@@ -240,18 +245,18 @@ class Heartbeat:
     Args:
         client: the connection to the master.
         interval_s: the time between two beats.
-        seconds_spent: returns where the worker's time went so far, when a beat is due.
+        time_report: read when a beat is due, or None when the worker does not measure its time.
     """
 
     def __init__(
         self,
         client: MasterClient,
         interval_s: float,
-        seconds_spent: Callable[[], Mapping[str, float]] | None = None,
+        time_report: TimeReport | None = None,
     ) -> None:
         self._client = client
         self._interval_s = interval_s
-        self._seconds_spent = seconds_spent
+        self._time_report = time_report
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -265,7 +270,10 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._stopped.wait(self._interval_s):
             try:
-                self._client.heartbeat(self._seconds_spent() if self._seconds_spent else None)
+                if self._time_report is None:
+                    self._client.heartbeat()
+                else:
+                    self._client.heartbeat(self._time_report(), self._time_report.num_retries)
             except PermanentError as error:
                 if not self._stopped.is_set():
                     _logger.warning("no more heartbeats: %s", error)

@@ -34,6 +34,11 @@ class TimeReport:
             _logger.warning("%s", warning)
         return totals
 
+    @property
+    def num_retries(self) -> int:
+        """How often a service had to be asked again."""
+        return self._time_spent.num_retries
+
     def log_summary(self) -> None:
         """Logs where all of the time went."""
         shares = time_shares(self._time_spent.totals())

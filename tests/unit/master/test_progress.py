@@ -80,6 +80,7 @@ def test_the_status_is_json() -> None:
             "recent_s": 0.0,
             "recent_time_shares": None,
             "starvation": "",
+            "num_retries": 0,
         }
     ]
     assert (plain["job"], plain["loss"], plain["remaining_s"]) == ("j", 0.5, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -32,9 +33,11 @@ from elasticdl_like.tasks import (
     Task,
     TaskType,
 )
+from elasticdl_like.time_spent import Activity, TimeSpent
 from elasticdl_like.worker.master_client import Heartbeat, MasterClient
 from elasticdl_like.worker.master_locator import MasterLocator
 from elasticdl_like.worker.task_stream import TaskStream
+from elasticdl_like.worker.time_report import TimeReport
 
 KEY = EpochKey(TaskType.TRAINING, 0)
 TIMEOUT_S = 20.0
@@ -260,9 +263,15 @@ def test_the_heart_beats_on_after_an_outage_and_stops_when_the_worker_is_not_kno
 
 
 def test_a_beat_tells_where_the_time_goes(client: MasterClient, master: FakeMaster) -> None:
-    totals = [{"training": 1.5}, {"training": 2.5, "reading": 4.0}]
-    with Heartbeat(client, 0.01, lambda: totals[min(len(master.calls), 1)]):
-        eventually(lambda: len(master.calls) >= 2, TIMEOUT_S)
-    assert [dict(call.seconds_spent) for call in master.calls[:2]] == totals
+    now_s = itertools.count(100.0, 1.0)
+    time_spent = TimeSpent(lambda: next(now_s))
+    for activity in (Activity.TRAINING, Activity.RETRYING, Activity.RETRYING):
+        with time_spent.measure(activity):
+            pass
+    with Heartbeat(client, 0.01, TimeReport(time_spent)):
+        eventually(lambda: master.calls, TIMEOUT_S)
+    first = master.calls[0]
+    assert (first.seconds_spent["training"], first.seconds_spent["retrying"]) == (1.0, 2.0)
+    assert first.num_retries == 2
     client.heartbeat()
     assert not master.calls[-1].seconds_spent
