@@ -558,7 +558,7 @@ MODEL_NAMES_BY_PLACE: Mapping[str, tuple[ModelName, ...]] = {
         _import("elasticdl.python.data.odps_io.ODPSReader", "Use PyODPS."),
         _import(
             "elasticdl.python.data.odps_io.ODPSWriter",
-            "Use `elasticdl data convert` or `OdpsWriter` of `elasticdl_like.data_readers.odps.writer`.",
+            "Use `elasticdl data convert`, or `elasticdl_like.data_readers.odps.writer`.",
         ),
         _import("elasticdl.python.data.odps_io.is_odps_configured", "Use PyODPS."),
         _import(
