@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
 
 from elasticdl_like.data_readers.base import RecordBatch
 from elasticdl_like.data_readers.files import RandomAccessFile, open_file
+from elasticdl_like.data_readers.reading import batch_bytes
 
 MAX_OPEN_FILES = 64
 # Few, to stay within a processor's cache: with 8 MiB, reading small tasks was a quarter slower.
 MAX_STRETCH_BYTES = 1 << 20
 
-_SAMPLED_RECORDS = 16
 # What CPython adds to the bytes of each record, with its place in the list.
 _RECORD_OVERHEAD_BYTES = 41
 
@@ -95,9 +94,5 @@ class RecentStretches:
 
 def _memory_bytes(batch: RecordBatch) -> int:
     """Returns about how much memory a batch takes up."""
-    if isinstance(batch, dict):
-        return sum(column.nbytes for column in batch.values())
-    # Adding up thousands of lengths would take a good part of the time of decoding them.
-    sample: Sequence[bytes] = batch[:: len(batch) // _SAMPLED_RECORDS + 1]
-    sampled_bytes = sum(map(len, sample)) * len(batch) // max(len(sample), 1)
-    return sampled_bytes + _RECORD_OVERHEAD_BYTES * len(batch)
+    overhead_bytes = _RECORD_OVERHEAD_BYTES * len(batch) if isinstance(batch, list) else 0
+    return batch_bytes(batch) + overhead_bytes

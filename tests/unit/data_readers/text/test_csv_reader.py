@@ -12,9 +12,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from elasticdl_like.data_readers.lease_reader import LeaseReader
+from elasticdl_like.data_readers.reading import list_shards
+from elasticdl_like.data_readers.text.csv_format import CsvFormat
 from elasticdl_like.data_readers.text.csv_reader import CsvDataReader
 from elasticdl_like.errors import ConfigError, CorruptDataError, DataError
-from elasticdl_like.tasks import Task
+from elasticdl_like.master.epoch import Epoch
+from elasticdl_like.master.shard_table import ShardTable
+from elasticdl_like.sparse_index import Stretch
+from elasticdl_like.tasks import EpochKey, Task, TaskType
 
 
 def read_all(reader: CsvDataReader) -> list[tuple[Any, ...]]:
@@ -267,3 +273,32 @@ def test_a_field_longer_than_a_stretch(tmp_path: Path) -> None:
     long = "x\n" * 500_000
     reader = reader_of(tmp_path / "a.csv", f'a,b\n1,x\n2,"{long}"\n3,y\n')
     assert read_all(reader) == [(1, b"x"), (2, long.encode()), (3, b"y")]
+
+
+def test_in_random_order_each_stretch_is_parsed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = reader_of(
+        tmp_path / "a.csv", "a,b\n" + "".join(f"{row},{row}.5\n" for row in range(100_000))
+    )
+    (shard,) = list_shards(reader)
+    assert shard.index is not None
+    assert list(shard.splits) == list(shard.index.records[1:-1])
+    assert len(shard.splits) > 3
+    parsed: list[Stretch] = []
+    decode = CsvFormat.decode
+
+    def counted(self: CsvFormat, file_name: str, stretch: Stretch, data: bytes) -> Any:
+        parsed.append(stretch)
+        return decode(self, file_name, stretch, data)
+
+    monkeypatch.setattr(CsvFormat, "decode", counted)
+    epoch = Epoch(EpochKey(TaskType.TRAINING, 0), ShardTable([shard], 512), 7)
+    leases = LeaseReader(reader)
+    found: list[int] = []
+    while (lease := epoch.lease(0, 1, len(found) + 1)) is not None:
+        for batch in leases.read(lease):
+            assert isinstance(batch, dict)
+            found += batch["a"].tolist()
+    assert sorted(found) == list(range(100_000)) != found
+    assert len(parsed) == len(set(parsed)) == shard.index.num_stretches
