@@ -25,9 +25,11 @@ from elasticdl_like.data_readers.recordio import RecordIODataReader
 from elasticdl_like.tasks import StartPoint, Task, TaskType
 from elasticdl_like.time_spent import TimeSpent
 from elasticdl_like.worker.dataset import Batch, BatchPipeline, make_pipeline
+from elasticdl_like.worker.group import Alone
 from elasticdl_like.worker.model_spec import load_model_spec
 from elasticdl_like.worker.task_stream import TaskStream
 from elasticdl_like.worker.train_loop import Trainer
+from elasticdl_like.worker.train_step import TrainStep
 
 MODEL_ZOO = Path(__file__).parents[1] / "model_zoo"
 MODEL_DEF = "digits.digits_cnn.custom_model"
@@ -139,7 +141,9 @@ def main() -> None:
                 daemon=True,
             )
             fit.start()
-            Trainer(client, config, ours, turns, None, TimeSpent()).run(StartPoint())
+            step = TrainStep(ours)
+            trainer = Trainer(client, config, ours, step, Alone(step), turns, None, TimeSpent())
+            trainer.run(StartPoint())
             turns.end_epoch()
             fit.join()
             turns.close()

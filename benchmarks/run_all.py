@@ -14,6 +14,8 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 # Programs that some benchmarks run.
 PARTS = {
+    "plain_strategy.py",
+    "step_times.py",
     "dispatch_client.py",
     "dlrover_client.py",
     "do_nothing_server.py",

@@ -86,7 +86,7 @@ class TrainingConfig:
     """How the model is trained.
 
     Attributes:
-        minibatch_size: records in one step.
+        minibatch_size: records in one step of one worker.
         num_minibatches_per_task: minibatches in one task; with the former, the task's records.
         num_epochs: trips over the training data.
         max_step: the last step, or 0 for no limit.
@@ -98,6 +98,8 @@ class TrainingConfig:
         prefetch_bytes: about how many bytes of records a worker reads ahead.
         max_quarantined_records: how many records that cannot be used the job sets aside before it
             fails.
+        global_batch_size: records in one step of all workers together, however many there are; 0
+            for `minibatch_size` in each.
     """
 
     minibatch_size: int = 64
@@ -111,11 +113,32 @@ class TrainingConfig:
     read_threads: int = 0
     prefetch_bytes: int = 1 << 27
     max_quarantined_records: int = 0
+    global_batch_size: int = 0
 
     @property
     def records_per_task(self) -> int:
         """The largest number of records in a task."""
         return self.minibatch_size * self.num_minibatches_per_task
+
+
+@dataclass(frozen=True)
+class WorkersConfig:
+    """How many workers train one model together; for `DistributionStrategy.ALL_REDUCE`.
+
+    Attributes:
+        num_workers: how many the job begins with.
+        min_workers: training waits until there are so many.
+        max_workers: the most that the job can be scaled to, or 0 for no limit.
+        settle_s: when a worker joins, others have this long to join with it.
+        collective_timeout_s: when every member has been in the same collective for this long, they
+            do not reach each other, and another round is tried.
+    """
+
+    num_workers: int = 1
+    min_workers: int = 1
+    max_workers: int = 0
+    settle_s: float = 1.0
+    collective_timeout_s: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -153,6 +176,7 @@ class JobConfig:
         data_only: whether the job hands out data to workers of the user's own, and trains nothing.
         log_level: level of the workers' logs.
         index_dir: where the master keeps indexes of the data, an absolute path, or "" for nowhere.
+        workers: how many workers train one model together.
     """
 
     name: str
@@ -165,6 +189,7 @@ class JobConfig:
     data_only: bool = False
     log_level: str = "INFO"
     index_dir: str = ""
+    workers: WorkersConfig = field(default_factory=WorkersConfig)
 
     def to_json(self) -> str:
         """Returns the configuration as one line of JSON."""
@@ -185,6 +210,7 @@ class JobConfig:
                 data=DataConfig(**plain.pop("data")),
                 training=TrainingConfig(**plain.pop("training")),
                 checkpoint=CheckpointConfig(**plain.pop("checkpoint")),
+                workers=WorkersConfig(**plain.pop("workers", {})),
                 distribution_strategy=DistributionStrategy(plain.pop("distribution_strategy")),
                 **plain,
             )

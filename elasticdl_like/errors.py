@@ -19,6 +19,9 @@
         ├── JobFailedError          the job, as told to those who take part in it
         ├── MasterLostError         the master was not reachable for too long
         ├── UnknownWorkerError      the master does not know, or has given up, this worker
+        ├── RoundOverError          the round of a worker's trainer is over; there will be another
+        ├── StateUnavailableError   no agent gives the state that a round goes on from
+        ├── TrainerCrashedError     the trainer of a worker has crashed
         ├── LeaseLostError          a commit of records that are no longer this worker's
         ├── AuthenticationError     a call without the job's token
         └── InvalidRequestError     a call that breaks the protocol
@@ -115,6 +118,18 @@ class MasterLostError(PermanentError):
 
 class UnknownWorkerError(PermanentError):
     """The master does not know this worker, or has given it up for lost."""
+
+
+class RoundOverError(PermanentError):
+    """The round that a worker trains in is over; its agent is told what comes next."""
+
+
+class StateUnavailableError(PermanentError):
+    """None of the agents that held the state of a model gives it."""
+
+
+class TrainerCrashedError(PermanentError):
+    """The process that trains, or the one that starts it, has crashed."""
 
 
 class LeaseLostError(PermanentError):

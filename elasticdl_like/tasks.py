@@ -195,6 +195,9 @@ class LeaseRequest:
         max_leases: how many leases it takes at most; 0 for none.
         returned: tokens of leases of which nothing was read, and nothing will be.
         loss: the mean training loss since the last report, or None.
+        round: the round that the worker trains in; 0 where one worker trains alone.
+        step: in a round, the last step that the worker has finished, whether it had a share in it
+            or not; commits of later steps than that are not among `commits`.
     """
 
     worker_id: int
@@ -205,6 +208,8 @@ class LeaseRequest:
     max_leases: int = 0
     returned: Sequence[int] = ()
     loss: float | None = None
+    round: int = 0
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,12 +223,15 @@ class LeaseReply:
             worker's.
         recalled: how many leases that it has not begun the worker should give back, because
             another one has nothing to do.
+        firm_step: the last step that every member of the worker's round is known to have finished;
+            it will not be undone as long as one of them lives.
     """
 
     answer: Answer
     leases: Sequence[Lease] = ()
     fenced_steps: Sequence[int] = ()
     recalled: int = 0
+    firm_step: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 from elasticdl_like.config import DataConfig, JobConfig
 from elasticdl_like.errors import ElasticdlError
 from elasticdl_like.master.job import Job
+from elasticdl_like.rounds import Order, RoundOrder
 from elasticdl_like.tasks import Answer, Lease, LeaseReply, StartPoint, Task
 
 
@@ -68,6 +70,19 @@ class RecordingJob:
 
     def leave(self, *_args: object) -> None:
         self._called("leave")
+
+    def rendezvous(self, *_args: object) -> RoundOrder:
+        self._called("rendezvous")
+        return RoundOrder(Order.WAIT)
+
+    def order(self, *_args: object) -> RoundOrder:
+        return RoundOrder(Order.WAIT)
+
+    def on_orders(self, _callback: Callable[[], None]) -> None:
+        pass
+
+    def scale(self, *_args: object) -> None:
+        self._called("scale")
 
     def status(self) -> _Status:
         self._called("status")

@@ -163,7 +163,7 @@ FLAGS_BY_THEME: Mapping[str, tuple[ElasticdlFlag, ...]] = {
         _works("--data_reader_params", "The same as `--custom_data_reader_params`."),
     ),
     "Training": (
-        _works("--minibatch_size"),
+        _works("--minibatch_size", "Records of one worker, as before."),
         _works("--num_minibatches_per_task"),
         _works("--num_epochs", "1 or more. With 0 or less ElasticDL trained without end."),
         _works(
@@ -173,7 +173,8 @@ FLAGS_BY_THEME: Mapping[str, tuple[ElasticdlFlag, ...]] = {
         _works("--log_loss_steps"),
         _works(
             "--distribution_strategy",
-            "`Local` or `AllReduce`; `AllreduceStrategy` means `AllReduce`. "
+            "`Local`, for one worker, or `AllReduce`; left out, what the number of workers needs. "
+            "`AllreduceStrategy` means `AllReduce`. "
             f"`ParameterServerStrategy`, ElasticDL's default, is refused. "
             f"{PARAMETER_SERVERS_REFUSED}",
         ),
@@ -220,8 +221,7 @@ FLAGS_BY_THEME: Mapping[str, tuple[ElasticdlFlag, ...]] = {
         _works("--job_name"),
         _works(
             "--num_workers",
-            "1 when left out, was 2. Training one model on more than one worker is not part of "
-            "this release yet.",
+            "1 when left out, was 2. `elasticdl scale` changes it while the job runs.",
         ),
         _works("--log_level"),
         _warning(

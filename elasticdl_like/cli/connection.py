@@ -1,18 +1,21 @@
-"""How a command reaches a master: certificates, the job's token, and the question how it stands."""
+"""How a command reaches a master: where it is, certificates, the job's token, and the calls."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from elasticdl_like.cli.options import option, together
+from elasticdl_like.cli.flag import option, together
 from elasticdl_like.config import TlsConfig
 from elasticdl_like.errors import ConfigError
+from elasticdl_like.job_directory import JobDirectory
 
 _TOKEN_VARIABLE = "ELASTICDL_JOB_TOKEN"
 _CALL_TIMEOUT_S = 5.0
@@ -71,27 +74,72 @@ def given_token(token_file: str) -> str:
     return token
 
 
-def ask_master(address: str, token: str, tls: TlsConfig) -> dict[str, Any]:
-    """Returns the status and, as "ledger", the ledger of a running job.
+@dataclass(frozen=True)
+class RunningMaster:
+    """A master, as a command reaches it.
+
+    Attributes:
+        address: HOST:PORT.
+        token: the job's token.
+        tls: the files of an encrypted connection.
+    """
+
+    address: str
+    token: str
+    tls: TlsConfig
+
+    def status(self) -> dict[str, Any]:
+        """Returns the status and, as "ledger", the ledger of the job.
+
+        Raises:
+            MasterUnavailableError: no master answers.
+            ElasticdlError: it refuses to.
+        """
+        from elasticdl_like.proto import elasticdl_pb2 as pb
+
+        with self._stub(f"asking the master at {self.address} failed: ") as stub:
+            reply = stub.Status(pb.StatusRequest(), timeout=_CALL_TIMEOUT_S)
+        document: dict[str, Any] = json.loads(reply.status_json)
+        return document
+
+    def scale(self, num_workers: int) -> None:
+        """Changes how many workers train the model.
+
+        Raises:
+            MasterUnavailableError: no master answers.
+            ElasticdlError: it refuses to.
+        """
+        from elasticdl_like.proto import elasticdl_pb2 as pb
+
+        with self._stub("") as stub:
+            stub.Scale(pb.ScaleRequest(num_workers=num_workers), timeout=_CALL_TIMEOUT_S)
+
+    @contextmanager
+    def _stub(self, introduction: str) -> Iterator[Any]:
+        import grpc
+
+        from elasticdl_like.proto import elasticdl_pb2_grpc
+        from elasticdl_like.proto.channel import open_channel
+        from elasticdl_like.proto.status_codes import error_from_status
+
+        with open_channel(self.address, self.token, self.tls) as channel:
+            try:
+                yield elasticdl_pb2_grpc.MasterStub(channel)  # type: ignore[no-untyped-call]
+            except grpc.RpcError as error:
+                message = f"{introduction}{error.details()}"
+                raise error_from_status(error.code(), message) from error
+
+
+def is_address(job: str) -> bool:
+    """Returns whether the JOB of a command is the address of a master, and not a job directory."""
+    return ":" in job and not Path(job).exists()
+
+
+def master_of(directory: JobDirectory, tls: TlsConfig) -> RunningMaster | None:
+    """Returns the running master of a job directory, or None when there is none.
 
     Raises:
-        MasterUnavailableError: no master answers.
-        ElasticdlError: it refuses to.
+        JobDirectoryError: the job's token cannot be read.
     """
-    import grpc
-
-    from elasticdl_like.proto import elasticdl_pb2 as pb
-    from elasticdl_like.proto import elasticdl_pb2_grpc
-    from elasticdl_like.proto.channel import open_channel
-    from elasticdl_like.proto.status_codes import error_from_status
-
-    with open_channel(address, token, tls) as channel:
-        stub = elasticdl_pb2_grpc.MasterStub(channel)  # type: ignore[no-untyped-call]
-        try:
-            reply = stub.Status(pb.StatusRequest(), timeout=_CALL_TIMEOUT_S)
-        except grpc.RpcError as error:
-            raise error_from_status(
-                error.code(), f"asking the master at {address} failed: {error.details()}"
-            ) from error
-    document: dict[str, Any] = json.loads(reply.status_json)
-    return document
+    endpoint = directory.endpoint()
+    return None if endpoint is None else RunningMaster(endpoint, directory.token(), tls)

@@ -1,4 +1,4 @@
-"""`elasticdl ledger` and `elasticdl status`: what became of a job, or becomes of it now."""
+"""`elasticdl ledger`, `status` and `scale`: what becomes of a job, and with how many workers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import click
 
 from elasticdl_like.activity import Activity
 from elasticdl_like.cli.connection import (
-    ask_master,
+    RunningMaster,
     given_token,
+    is_address,
+    master_of,
     tls_config,
     tls_options,
     token_file_option,
 )
-from elasticdl_like.cli.options import option
+from elasticdl_like.cli.flag import option
 from elasticdl_like.config import TlsConfig
-from elasticdl_like.errors import MasterUnavailableError
+from elasticdl_like.errors import JobDirectoryError, MasterUnavailableError
 from elasticdl_like.job_directory import JobDirectory, JobState
 from elasticdl_like.time_shares import TimeShares
 
@@ -79,9 +81,11 @@ def status(job: str, as_json: bool, token_file: str, **tls_flags: Any) -> None:
         f"{document['records']:,} of {document['total_records']:,} records, "
         f"{document['records_per_s']:,.0f} records/s{loss}"
     )
-    for worker in document["workers"]:
+    for line in _round_lines(document):
+        click.echo(line)
+    for worker in sorted(document["workers"], key=lambda each: each["worker_id"]):
         click.echo(
-            f"worker {worker['worker_id']}: {worker['description']}, "
+            f"worker {worker['worker_id']}: {worker['description']}, {_standing(worker)}"
             f"heard from {worker['silent_s']:.1f} s ago"
         )
         for line in _time_lines(worker):
@@ -92,6 +96,73 @@ def status(job: str, as_json: bool, token_file: str, **tls_flags: Any) -> None:
             f"validation at step {evaluation['step']:,} (epoch {evaluation['epoch'] + 1}): "
             f"{metrics}"
         )
+
+
+@click.command()
+@click.argument("job")
+@option(
+    "--num_workers",
+    type=click.IntRange(min=1),
+    required=True,
+    help="How many workers are to train the model from now on.",
+)
+@token_file_option
+@tls_options
+def scale(job: str, num_workers: int, token_file: str, **tls_flags: Any) -> None:
+    """Changes how many workers train a model, while they train it.
+
+    JOB is a job directory, or the address of a running master. Workers join and leave between two
+    steps, and no step is lost. `elasticdl train` starts and ends them by itself; with `elasticdl
+    master` they are started by hand.
+    """
+    tls = tls_config(tls_flags)
+    if is_address(job):
+        master: RunningMaster | None = RunningMaster(job, given_token(token_file), tls)
+    else:
+        master = master_of(JobDirectory(Path(job)), tls)
+    if master is None:
+        raise JobDirectoryError(
+            f"no job runs in {job}, so there are no workers to change; a job that is started again "
+            "takes --num_workers"
+        )
+    document = master.status()
+    master.scale(num_workers)
+    click.echo(_describe_scaling(document["job"], document["workers_wanted"], num_workers))
+
+
+def _describe_scaling(job: str, before: int, after: int) -> str:
+    """Returns what happens to a job that is scaled from so many workers to so many."""
+    change = abs(after - before)
+    those = f"{change} worker{'' if change == 1 else 's'}"
+    if after > before:
+        return f"job {job} goes from {before} to {after}: {those} will join, between two steps"
+    if after < before:
+        return f"job {job} goes from {before} to {after}: {those} will leave, between two steps"
+    return f"job {job} stays as it is: {_workers_are(after)} wanted already"
+
+
+def _workers_are(number: int) -> str:
+    return "1 worker is" if number == 1 else f"{number} workers are"
+
+
+def _round_lines(document: dict[str, Any]) -> list[str]:
+    """Returns who trains together; nothing where one worker trains alone, or none any more."""
+    together = document["round"]
+    if together is None or document["state"] != JobState.RUNNING:
+        return []
+    members = ", ".join(map(str, together["members"])) or "none yet"
+    return [
+        f"{_workers_are(document['workers_wanted'])} wanted; round {together['number']} is "
+        f"{together['state']}, members: {members}"
+    ]
+
+
+def _standing(worker: dict[str, Any]) -> str:
+    """Returns what a member of a round does; nothing for a worker that trains alone."""
+    if not worker["phase"]:
+        return ""
+    rank = "" if worker["rank"] is None else f"rank {worker['rank']}, "
+    return f"{worker['phase']}, {rank}step {worker['step']:,}, "
 
 
 def _time_lines(worker: dict[str, Any]) -> list[str]:
@@ -115,7 +186,7 @@ def _time_lines(worker: dict[str, Any]) -> list[str]:
 def _ledger(directory: JobDirectory, tls: TlsConfig) -> dict[str, Any]:
     from elasticdl_like.master.reports import load_ledger
 
-    live = _ask_master_of(directory, tls)
+    live = _live_status(directory, tls)
     if live is None:
         return load_ledger(directory.path)
     ledger: dict[str, Any] = live["ledger"]
@@ -125,10 +196,10 @@ def _ledger(directory: JobDirectory, tls: TlsConfig) -> dict[str, Any]:
 def _status(job: str, token_file: str, tls: TlsConfig) -> dict[str, Any]:
     from elasticdl_like.master.reports import load_status
 
-    if ":" in job and not Path(job).exists():
-        return _without_ledger(ask_master(job, given_token(token_file), tls))
+    if is_address(job):
+        return _without_ledger(RunningMaster(job, given_token(token_file), tls).status())
     directory = JobDirectory(Path(job))
-    live = _ask_master_of(directory, tls)
+    live = _live_status(directory, tls)
     if live is not None:
         return _without_ledger(live)
     saved = load_status(directory.path)
@@ -140,13 +211,13 @@ def _status(job: str, token_file: str, tls: TlsConfig) -> dict[str, Any]:
     return saved
 
 
-def _ask_master_of(directory: JobDirectory, tls: TlsConfig) -> dict[str, Any] | None:
+def _live_status(directory: JobDirectory, tls: TlsConfig) -> dict[str, Any] | None:
     """Returns what the running master of a job says, or None when there is none."""
-    endpoint = directory.endpoint()
-    if endpoint is None:
+    master = master_of(directory, tls)
+    if master is None:
         return None
     try:
-        return ask_master(endpoint, directory.token(), tls)
+        return master.status()
     except MasterUnavailableError:
         return None  # it ended just now; what it kept is what counts
 

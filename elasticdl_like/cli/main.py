@@ -36,7 +36,15 @@ def elasticdl() -> None:
     """Trains on machines that come and go, counting every record of every epoch exactly once."""
 
 
-for command in (train.train, service.master, service.worker, job.ledger, job.status, data):
+for command in (
+    train.train,
+    service.master,
+    service.worker,
+    job.ledger,
+    job.status,
+    job.scale,
+    data,
+):
     elasticdl.add_command(command)
 
 

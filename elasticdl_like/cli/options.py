@@ -1,21 +1,21 @@
-"""The flags of a job: their names, help and environment variables, and the configuration they make.
-
-Each flag `--some_flag` can also be set by the environment variable `ELASTICDL_SOME_FLAG`.
-"""
+"""The flags of a job: their names and help, and the configuration that they make."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from elasticdl_like.cli.compatibility import (
-    FLAGS,
-    PARAMETER_SERVERS_REFUSED,
-    ElasticdlFlag,
-    Verdict,
+from elasticdl_like.cli.compatibility import FLAGS, ElasticdlFlag, Verdict
+from elasticdl_like.cli.flag import Command, option, together
+from elasticdl_like.cli.worker_flags import (
+    batch_options,
+    batch_sizes,
+    distribution_strategy,
+    workers_config,
+    workers_options,
 )
 from elasticdl_like.config import (
     CheckpointConfig,
@@ -30,33 +30,6 @@ from elasticdl_like.errors import ConfigError
 from elasticdl_like.job_directory import JobDirectory
 from elasticdl_like.model_file import check_model_def
 from elasticdl_like.secret_params import given_openly, hide_secrets
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-Decorator = Callable[[Command], Command]
-
-
-def option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
-    """Returns a flag that has an environment variable of the same name as well."""
-    name = next(each for each in names if each.startswith("--")).split("/")[0].lstrip("-")
-    return click.option(
-        *names,
-        envvar=f"ELASTICDL_{name.upper()}",
-        show_envvar=True,
-        show_default=attributes.get("default") not in (None, ""),
-        **attributes,
-    )
-
-
-def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Returns all of the flags as one decorator, in the order that the help shows."""
-
-    def decorate(command: Command) -> Command:
-        for each in reversed(options):
-            command = each(command)
-        return command
-
-    return decorate
-
 
 log_options = together(
     option(
@@ -109,7 +82,7 @@ reader_options = together(
     ),
 )
 
-_minibatch_range = click.IntRange(min=1)
+_positive_range = click.IntRange(min=1)
 _count_range = click.IntRange(min=0)
 
 _required_training_data = option(
@@ -141,10 +114,10 @@ _other_job_options = together(
         help="Name of the function that returns the metrics.",
     ),
     option("--callbacks", default="callbacks", help="Name of the function that returns callbacks."),
-    option("--minibatch_size", type=_minibatch_range, default=64, help="Records in one step."),
+    batch_options,
     option(
         "--num_minibatches_per_task",
-        type=_minibatch_range,
+        type=_positive_range,
         default=8,
         help="Minibatches in one task, the unit that is leased to a worker.",
     ),
@@ -157,11 +130,11 @@ _other_job_options = together(
     ),
     option(
         "--prefetch_bytes",
-        type=_minibatch_range,
+        type=_positive_range,
         default=1 << 27,
         help="About how many bytes of records a worker reads ahead.",
     ),
-    option("--num_epochs", type=_minibatch_range, default=1, help="Passes over the training data."),
+    option("--num_epochs", type=_positive_range, default=1, help="Passes over the training data."),
     option(
         "--max_step", type=_count_range, default=0, help="Stop after this step; 0 for no limit."
     ),
@@ -171,12 +144,7 @@ _other_job_options = together(
         help="Whether the training data comes in a random order, decided by --seed.",
     ),
     option("--seed", type=int, default=0, help="Decides every random order."),
-    option(
-        "--distribution_strategy",
-        default="Local",
-        help="How several workers train one model: Local or AllReduce. In this release there is "
-        "one worker, and no difference.",
-    ),
+    workers_options,
     option("--job_name", default="", help="Name of the job; by default that of the model file."),
     option(
         "--job_dir",
@@ -296,12 +264,21 @@ def make_job_config(flags: Mapping[str, Any], data_only: bool = False) -> JobCon
             "--resume_from and --checkpoint_dir_for_init both say where the weights start from; "
             "use one of them"
         )
+    workers = workers_config(flags)
+    strategy = distribution_strategy(flags["distribution_strategy"], workers)
+    data_only = data_only or model is None
+    if data_only and strategy is not DistributionStrategy.LOCAL:
+        raise ConfigError(
+            "--num_workers, --max_workers and AllReduce are for a job that trains a model; without "
+            "--model_def, or with --data_only, any number of workers can take part"
+        )
+    minibatch_size, global_batch_size = batch_sizes(flags, workers)
     return JobConfig(
         name=name,
         model=model,
         data=data_config(flags, flags["training_data"], flags["validation_data"]),
         training=TrainingConfig(
-            minibatch_size=flags["minibatch_size"],
+            minibatch_size=minibatch_size,
             num_minibatches_per_task=flags["num_minibatches_per_task"],
             num_epochs=flags["num_epochs"],
             max_step=flags["max_step"],
@@ -312,6 +289,7 @@ def make_job_config(flags: Mapping[str, Any], data_only: bool = False) -> JobCon
             read_threads=flags["read_threads"],
             prefetch_bytes=flags["prefetch_bytes"],
             max_quarantined_records=flags["max_quarantined_records"],
+            global_batch_size=global_batch_size,
         ),
         checkpoint=CheckpointConfig(
             steps=flags["checkpoint_steps"],
@@ -324,10 +302,11 @@ def make_job_config(flags: Mapping[str, Any], data_only: bool = False) -> JobCon
             resume_from=_absolute(flags["resume_from"]),
         ),
         output=_absolute(flags["output"]),
-        distribution_strategy=_strategy(flags["distribution_strategy"]),
-        data_only=data_only or model is None,
+        distribution_strategy=strategy,
+        data_only=data_only,
         log_level=flags["log_level"].upper(),
         index_dir=_absolute(flags["index_dir"]) or str(JobDirectory(directory).index),
+        workers=workers,
     )
 
 
@@ -400,21 +379,6 @@ def _model_config(flags: Mapping[str, Any]) -> ModelConfig | None:
         eval_metrics_fn=flags["eval_metrics_fn"],
         callbacks=flags["callbacks"],
     )
-
-
-def _strategy(text: str) -> DistributionStrategy:
-    by_name = {
-        "local": DistributionStrategy.LOCAL,
-        "allreduce": DistributionStrategy.ALL_REDUCE,
-        "allreducestrategy": DistributionStrategy.ALL_REDUCE,
-    }
-    if text.lower() == "parameterserverstrategy":
-        raise ConfigError(f"--distribution_strategy {text}: {PARAMETER_SERVERS_REFUSED}")
-    if text.lower() not in by_name:
-        raise ConfigError(
-            f"--distribution_strategy {text!r} is not known; there is Local and AllReduce"
-        )
-    return by_name[text.lower()]
 
 
 def _absolute(path: str) -> str:

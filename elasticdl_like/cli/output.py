@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from elasticdl_like.master.progress import JobStatus
+from elasticdl_like.worker.logs import JsonFormatter
 
 _PLAIN_INTERVAL_S = 10.0
 
@@ -29,7 +29,7 @@ def configure_logging(level: str, log_format: str) -> Console:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     handler = _ConsoleHandler(console)
     if log_format == "json":
-        handler.setFormatter(_JsonFormatter())
+        handler.setFormatter(JsonFormatter())
     else:
         handler.setFormatter(
             logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
@@ -81,8 +81,11 @@ def job_reporter(console: Console, log_format: str) -> Iterator[Callable[[JobSta
 
 
 def describe_progress(status: JobStatus) -> str:
-    """Returns records, rate, loss and time left in one line."""
-    parts = [f"{status.records:,}/{status.total_records:,} records"]
+    """Returns workers if there are several, records, rate, loss and time left in one line."""
+    parts = []
+    if status.round is not None and (status.workers_wanted > 1 or len(status.round.members) > 1):
+        parts.append(f"{len(status.round.members)}/{status.workers_wanted} workers")
+    parts.append(f"{status.records:,}/{status.total_records:,} records")
     parts.append(f"{status.records_per_s:,.0f} records/s")
     if status.loss is not None:
         parts.append(f"loss {status.loss:.4f}")
@@ -161,27 +164,3 @@ class _ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._console.out(self.format(record), highlight=False)
-
-
-class _JsonFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": record.created,
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)
-
-
-def configure_worker_logging(level: str, log_format: str) -> None:
-    """Sends log lines to standard error, which is the worker's log file."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        _JsonFormatter()
-        if log_format == "json"
-        else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    )
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,12 +21,12 @@ from elasticdl_like.cli.connection import (
     tls_options,
     token_file_option,
 )
+from elasticdl_like.cli.flag import option
 from elasticdl_like.cli.options import (
     job_directory_path,
     job_options,
     log_options,
     make_job_config,
-    option,
 )
 from elasticdl_like.errors import JobFailedError
 from elasticdl_like.job_directory import JobState
@@ -81,9 +82,9 @@ def master(
 ) -> None:
     """Runs the master of a job.
 
-    Workers are started elsewhere: one `elasticdl worker`, which trains the model, or, with
-    --data_only or without --model_def, any number of workers of your own, as docs/data_flow.md
-    shows. They need the job's token, which is in JOB_DIR/token.
+    Workers are started elsewhere: as many `elasticdl worker` as --num_workers says, which train
+    the model, or, with --data_only or without --model_def, any number of workers of your own, as
+    docs/data_flow.md shows. They need the job's token, which is in JOB_DIR/token.
     """
     from elasticdl_like.cli.output import configure_logging
     from elasticdl_like.master.main import MasterConfig, run_master
@@ -164,7 +165,8 @@ def worker(
     On the master's machine --job_dir is all that it needs; elsewhere it needs --master_addr and
     the job's token.
     """
-    from elasticdl_like.cli.output import configure_worker_logging
+    from elasticdl_like.worker.leave_request import LeaveRequest
+    from elasticdl_like.worker.logs import configure_worker_logging
     from elasticdl_like.worker.main import WorkerConfig, run_worker
     from elasticdl_like.worker.master_locator import MasterLocator
     from elasticdl_like.worker.memory import keep_freed_memory
@@ -177,12 +179,24 @@ def worker(
     else:
         locator = MasterLocator.at(master_addr, given_token(token_file), tls)
     configure_worker_logging(log_level, log_format)
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    leave_request = LeaveRequest()
+
+    def leave_or_exit(signal_number: int, frame: FrameType | None) -> None:
+        # One that trains alone has nobody to leave its work to.
+        if not leave_request.ask():
+            _exit_at_once(signal_number, frame)
+
+    for number in (signal.SIGHUP, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _exit_at_once)
+    signal.signal(signal.SIGTERM, leave_or_exit)
     keep_freed_memory()
     _logger.info("worker process %d starts", os.getpid())
-    run_worker(WorkerConfig(locator, worker_id, incarnation, master_timeout))
+    run_worker(
+        WorkerConfig(locator, worker_id, incarnation, master_timeout, log_format, leave_request)
+    )
+    if leave_request.asked:
+        sys.exit(128 + signal.SIGTERM)
 
 
 def _exit_at_once(signal_number: int, frame: FrameType | None) -> NoReturn:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from elasticdl_like.cli.connection import master_timeout_option
-from elasticdl_like.cli.options import job_directory_path, job_options, make_job_config, option
+from elasticdl_like.cli.flag import option
+from elasticdl_like.cli.options import (
+    job_directory_path,
+    job_options,
+    make_job_config,
+)
 from elasticdl_like.errors import ConfigError, JobFailedError
 
 if TYPE_CHECKING:
@@ -18,12 +23,6 @@ if TYPE_CHECKING:
 
 @click.command()
 @option(
-    "--num_workers",
-    type=click.IntRange(min=1),
-    default=1,
-    help="Worker processes; 1 in this release.",
-)
-@option(
     "--max_worker_restarts",
     type=click.IntRange(min=0),
     default=3,
@@ -32,11 +31,12 @@ if TYPE_CHECKING:
 )
 @master_timeout_option
 @job_options()
-def train(num_workers: int, max_worker_restarts: int, master_timeout: float, **flags: Any) -> None:
+def train(max_worker_restarts: int, master_timeout: float, **flags: Any) -> None:
     """Trains a model on this machine.
 
     A job that was cut off, interrupted or failed goes on where it was when the same command is
-    given again.
+    given again. With --num_workers several workers train one model; `elasticdl scale` changes
+    their number while the job runs.
 
     The model definition file has a function that makes a Keras model, `loss`, `optimizer`, and
     `feed_batch` or `feed`. The data is RecordIO files, unless the model definition file has a
@@ -61,7 +61,6 @@ def train(num_workers: int, max_worker_restarts: int, master_timeout: float, **f
                 journal_sync=flags["journal_sync"],
                 allow_changed_data=flags["allow_changed_data"],
             ),
-            num_workers,
             [
                 *("--master_timeout", str(master_timeout)),
                 *("--log_format", flags["log_format"]),

@@ -8,6 +8,10 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+# What is longer is better off as `bytes`: it is handed to TensorFlow as such, and copying it takes
+# longer than making the object.
+LONG_RECORD_BYTES = 512
+
 
 class EqualRecords(Sequence[bytes]):
     """What a list of `bytes` of one length is, without making them before somebody looks at them.
@@ -50,6 +54,10 @@ class EqualRecords(Sequence[bytes]):
 
     def __repr__(self) -> str:
         return repr(self.to_list())
+
+    def copy(self) -> EqualRecords:
+        """Returns the same records in memory of their own."""
+        return EqualRecords(self.rows.copy())
 
     def take(self, indices: NDArray[np.int64]) -> EqualRecords:
         """Returns the records with these indices, in their order."""

@@ -1,15 +1,17 @@
 """One trip over one data set: what is leased, what came back, what is committed.
 
 Below the frontier (the number of tasks leased so far, in the order of the epoch, and how many
-positions of the next), every position is leased, waiting, set aside or committed. So the frontier,
-the live leases and the waiting pieces are the whole state, however many tasks there are.
+positions of the next), every position is leased, tentative, waiting, set aside or committed. So the
+frontier, the live leases, the tentative parts and the waiting pieces are the whole state, however
+many tasks there are.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from elasticdl_like.errors import InvalidRequestError, LedgerError
@@ -18,6 +20,8 @@ from elasticdl_like.master.quarantine import Quarantine, SetAside
 from elasticdl_like.master.shard_table import ShardTable, TaskRange
 from elasticdl_like.master.tally import Tally
 from elasticdl_like.master.task_order import Piece, TaskOrder
+from elasticdl_like.master.tentative import Part, Parts, cut_out
+from elasticdl_like.rounds import StepUse
 from elasticdl_like.tasks import Commit, EpochKey, Lease, Task
 
 _TRIES_OF_ONE_RECORD = 2
@@ -31,6 +35,7 @@ class _LiveLease:
     piece: Piece
     next_position: int
     first_ordinal: int
+    num_tentative: int = 0  # positions, right before the next one
 
     @property
     def is_untouched(self) -> bool:
@@ -39,6 +44,10 @@ class _LiveLease:
     @property
     def rest(self) -> Piece:
         return self.piece._replace(start=self.next_position)
+
+    @property
+    def not_firm(self) -> Piece:
+        return self.piece._replace(start=self.next_position - self.num_tentative)
 
     def until(self, position: int) -> Piece:
         return self.piece._replace(start=self.next_position, end=position)
@@ -73,6 +82,9 @@ class Epoch:
         self._next_position = 0  # of the task at the frontier
         self._waiting: deque[Piece] = deque()
         self._leases: dict[int, _LiveLease] = {}
+        # Leases of which nothing is left to be committed, but something is tentative.
+        self._done_leases: dict[int, _LiveLease] = {}
+        self._tentative = Parts()
         self._tokens: defaultdict[int, set[int]] = defaultdict(set)
         self._untouched: Counter[int] = Counter()
         self._committed = Tally()
@@ -142,11 +154,16 @@ class Epoch:
             order_key,
         )
 
-    def commit(self, worker_id: int, commit: Commit) -> bool:
+    def commit(self, worker_id: int, commit: Commit, tentative: bool = False) -> bool:
         """Counts the intervals of a commit, all of them or none.
 
         The positions of a commit with a problem wait again, in ever smaller pieces; a record that
         cannot be used by itself is set aside.
+
+        Args:
+            worker_id: who commits.
+            commit: what.
+            tentative: whether all of that is done only when `make_firm` names the commit's step.
 
         Returns:
             Whether it was counted. It is not when one of its leases is no longer the worker's, or
@@ -163,7 +180,10 @@ class Epoch:
         for token, position in next_positions.items():
             lease = self._leases[token]
             used = lease.until(position)
-            if commit.problem:
+            if tentative:
+                self._tentative.add(Part(commit.step, token, used, commit.problem))
+                lease.num_tentative += used.end - used.start
+            elif commit.problem:
                 self._fail(used, commit.problem)
             else:
                 self._order.add_to(self._committed, used, lease.first_ordinal)
@@ -173,7 +193,91 @@ class Epoch:
             if position == lease.piece.end:
                 del self._leases[token]
                 self._tokens[worker_id].remove(token)
+                if tentative:
+                    self._done_leases[token] = lease
         return True
+
+    @property
+    def tentative_steps(self) -> Collection[int]:
+        """The steps of which there are tentative commits."""
+        return self._tentative.steps
+
+    def make_firm(self, step: int) -> None:
+        """Counts the tentative commits of a step; those of all earlier ones are counted before."""
+        for part in self._tentative.take(step):
+            lease = self._holding(part.token)
+            lease.num_tentative -= part.size
+            if not lease.num_tentative:
+                self._done_leases.pop(part.token, None)
+            if part.problem:
+                self._fail(part.piece, part.problem)
+            else:
+                self._order.add_to(self._committed, part.piece, lease.first_ordinal)
+
+    def check_uses(self, uses: Iterable[StepUse]) -> None:
+        """Checks that steps can have used what they are said to have used.
+
+        Raises:
+            InvalidRequestError: positions are not those of a lease that is live or has something
+                tentative, or could not be used, says their owner.
+        """
+        unusable = [part for part in self._tentative if part.problem]
+        for use in uses:
+            for interval in use.intervals:
+                lease = self._leases.get(interval.token) or self._done_leases.get(interval.token)
+                start, end = interval.start_position, interval.end_position
+                if (
+                    lease is None
+                    or not lease.piece.start <= start < end <= lease.piece.end
+                    or any(
+                        part.token == interval.token
+                        and max(start, part.piece.start) < min(end, part.piece.end)
+                        for part in unusable
+                    )
+                ):
+                    raise InvalidRequestError(
+                        f"step {use.step} has used positions [{start}, {end}) of lease "
+                        f"{interval.token}, it is said, but no member of the round had these to "
+                        f"use in {self.key}"
+                    )
+
+    def dissolve(self, uses: Iterable[StepUse], lost: Collection[int]) -> Parts:
+        """Takes every lease back, and what is tentative; all of that waits.
+
+        Args:
+            uses: what steps have used, whether it was committed or not; checked by `check_uses`.
+            lost: workers whose leases are counted as lost.
+
+        Returns:
+            What steps have used and what could not be used, for `count_waiting`. Positions that
+            are both tentative and in `uses` are there twice.
+        """
+        parts, self._tentative = self._tentative, Parts()
+        for use in uses:
+            for interval in use.intervals:
+                piece = self._holding(interval.token).piece._replace(
+                    start=interval.start_position, end=interval.end_position
+                )
+                parts.add(Part(use.step, interval.token, piece))
+        for worker_id in lost:
+            self._counts.leases_lost += len(self._tokens.get(worker_id, ()))
+        for _, lease in sorted((self._leases | self._done_leases).items()):
+            self._waiting.append(lease.not_firm)
+        self._forget_leases()
+        return parts
+
+    def count_waiting(self, parts: Sequence[Part]) -> None:
+        """Counts what is waiting of the positions of some parts; others were counted before."""
+        left, used = cut_out(self._waiting, (part.piece for part in parts if not part.problem))
+        for piece in used:
+            self._order.add_to(self._committed, piece)
+        self._waiting = deque(left)
+        for part in parts:
+            if part.problem:
+                left, unusable = cut_out(self._waiting, [part.piece])
+                self._waiting = deque(left)
+                for piece in unusable:
+                    self._fail(piece, part.problem)
 
     def take_back(self, worker_id: int, lost: bool) -> None:
         """Takes back what a worker has not committed, and counts its leases if it was lost."""
@@ -223,6 +327,11 @@ class Epoch:
         return True
 
     @property
+    def num_unleased(self) -> int:
+        """How many pieces could be leased: tasks, parts of which may be leased, and what waits."""
+        return self.table.num_tasks - self._frontier + len(self._waiting)
+
+    @property
     def untouched(self) -> Mapping[int, int]:
         """For each worker how many leases it has of which nothing is committed."""
         return self._untouched
@@ -239,15 +348,16 @@ class Epoch:
     def ledger(self) -> LedgerEntry:
         """Returns the account of this epoch."""
         leased = sum(lease.piece.end - lease.next_position for lease in self._leases.values())
+        tentative = sum(part.size for part in self._tentative)
         committed, quarantined = self._committed.count, self._set_aside.count
         return LedgerEntry(
             key=self.key,
             records=self._whole.count,
             committed=committed,
-            tentative=0,
+            tentative=tentative,
             leased=leased,
             quarantined=quarantined,
-            waiting=self._whole.count - committed - quarantined - leased,
+            waiting=self._whole.count - committed - quarantined - leased - tentative,
             ended=self.ended,
             leases_granted=self._counts.leases_granted,
             leases_lost=self._counts.leases_lost,
@@ -266,7 +376,7 @@ class Epoch:
         counted = self._committed.plus(self._set_aside)
         for lease in self._leases.values():
             self._order.add_to(counted, lease.rest)
-        for piece in self._waiting:
+        for piece in chain(self._waiting, (part.piece for part in self._tentative)):
             self._order.add_to(counted, piece)
         if self._frontier == self.table.num_tasks:
             expected = self._whole
@@ -282,13 +392,14 @@ class Epoch:
             expected.add_run(first, first + self._next_position)
         if counted != expected:
             raise LedgerError(
-                f"the ledger of {self.key} does not add up: {counted} is counted, waits or is "
-                f"leased, of {expected} that were handed out"
+                f"the ledger of {self.key} does not add up: {counted} is counted, tentative, "
+                f"waits or is leased, of {expected} that were handed out"
             )
 
     def position(self) -> dict[str, Any]:
         """Returns what is committed and what is not, as JSON: what `restore` goes back to."""
-        waiting = sorted([*self._waiting, *(lease.rest for lease in self._leases.values())])
+        leases = chain(self._leases.values(), self._done_leases.values())
+        waiting = sorted([*self._waiting, *(lease.not_firm for lease in leases)])
         return {
             "frontier": self._frontier,
             "next_position": self._next_position,
@@ -304,9 +415,8 @@ class Epoch:
     def restore(self, position: Mapping[str, Any]) -> None:
         """Goes back to a position; every lease is lost."""
         self._counts.leases_lost += len(self._leases)
-        self._leases = {}
-        self._tokens.clear()
-        self._untouched.clear()
+        self._tentative = Parts()
+        self._forget_leases()
         self._frontier = position["frontier"]
         self._next_position = position["next_position"]
         self._waiting = deque(Piece(*piece) for piece in position["waiting"])
@@ -323,17 +433,28 @@ class Epoch:
         counts = self._counts
         return self.position() | {
             "waiting": [list(piece) for piece in self._waiting],
-            "leases": [
-                [token, lease.worker_id, lease.sequence, list(lease.piece), lease.next_position]
-                for token, lease in self._leases.items()
-            ],
+            "leases": _leases_to_plain(self._leases),
+            "done_leases": _leases_to_plain(self._done_leases),
+            "tentative": self._tentative.to_plain(),
             "counts": [counts.leases_granted, counts.leases_lost, counts.reports_fenced],
         }
 
     def load_plain(self, plain: Mapping[str, Any]) -> None:
         """Takes over the state that `to_plain` returned."""
         self.restore(plain)
-        self._leases = {
+        self._leases = self._leases_from_plain(plain["leases"])
+        self._done_leases = self._leases_from_plain(plain.get("done_leases", ()))
+        self._tentative = Parts.from_plain(plain.get("tentative", ()))
+        for part in self._tentative:
+            lease = self._holding(part.token)
+            lease.num_tentative += part.size
+        for token, lease in self._leases.items():
+            self._tokens[lease.worker_id].add(token)
+            self._untouched[lease.worker_id] += lease.is_untouched
+        self._counts = _Counts(*plain["counts"])
+
+    def _leases_from_plain(self, plain: Iterable[Sequence[Any]]) -> dict[int, _LiveLease]:
+        return {
             token: _LiveLease(
                 worker_id,
                 sequence,
@@ -341,12 +462,16 @@ class Epoch:
                 next_position,
                 self._order.task_range(piece[0]).ordinal,
             )
-            for token, worker_id, sequence, piece, next_position in plain["leases"]
+            for token, worker_id, sequence, piece, next_position in plain
         }
-        for token, lease in self._leases.items():
-            self._tokens[lease.worker_id].add(token)
-            self._untouched[lease.worker_id] += lease.is_untouched
-        self._counts = _Counts(*plain["counts"])
+
+    def _holding(self, token: int) -> _LiveLease:
+        return self._leases.get(token) or self._done_leases[token]
+
+    def _forget_leases(self) -> None:
+        self._leases, self._done_leases = {}, {}
+        self._tokens.clear()
+        self._untouched.clear()
 
     def _next_piece(self) -> tuple[Piece, TaskRange] | None:
         while self._waiting:
@@ -410,6 +535,9 @@ class Epoch:
             self._tokens[lease.worker_id].discard(token)
             self._untouched[lease.worker_id] -= lease.is_untouched
             self._waiting.append(lease.rest)
+            if lease.num_tentative:
+                lease.piece = lease.piece._replace(end=lease.next_position)
+                self._done_leases[token] = lease
 
     def _fail(self, piece: Piece, problem: str) -> None:
         """Lets positions that could not be used wait in smaller pieces, or sets a record aside."""
@@ -438,3 +566,10 @@ class Epoch:
         """Returns whether the records of a piece in random order are from all over a large task."""
         task = self._order.task_range(piece.task_number)
         return not piece.natural and task.end - task.start > self.table.records_per_task
+
+
+def _leases_to_plain(leases: Mapping[int, _LiveLease]) -> list[list[Any]]:
+    return [
+        [token, lease.worker_id, lease.sequence, list(lease.piece), lease.next_position]
+        for token, lease in leases.items()
+    ]

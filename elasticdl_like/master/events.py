@@ -108,6 +108,49 @@ class GoneOn:
     forget_workers: bool = False
 
 
+@dataclass(frozen=True)
+class RoundBegan:
+    """Workers train together from now on.
+
+    Attributes:
+        plan: the round, as `round_codec` writes it.
+    """
+
+    plan: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RoundEnded:
+    """They do not any more: none of their trainers is left.
+
+    Attributes:
+        round: the number of the round.
+        steps: the steps whose state somebody holds, ascending.
+        uses: what its last steps have used, as `round_codec` writes it.
+        lost: the members that did not survive it.
+        adopted: the step that the job goes on from: the last one of `steps`, or, where nobody holds
+            any, that of a checkpoint.
+    """
+
+    round: int
+    steps: Sequence[int]
+    uses: Sequence[Any]
+    lost: Sequence[int]
+    adopted: int
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """Another number of workers is wanted."""
+
+    num_workers: int
+
+
+@dataclass(frozen=True)
+class WorkDone:
+    """The workers have come to the end of the job, and may leave."""
+
+
 Event = (
     LeaseRequest
     | Registered
@@ -120,13 +163,17 @@ Event = (
     | TrainingStopped
     | Ended
     | GoneOn
+    | RoundBegan
+    | RoundEnded
+    | Scaled
+    | WorkDone
 )
 
 _KINDS: dict[str, type[Any]] = {
     each.__name__: each
     for each in (
         *(Registered, Dropped, GivenBack, Split, Evaluated, CheckpointPublished, Adopted),
-        *(TrainingStopped, Ended, GoneOn),
+        *(TrainingStopped, Ended, GoneOn, RoundBegan, RoundEnded, Scaled, WorkDone),
     )
 }
 

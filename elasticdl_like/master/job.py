@@ -11,17 +11,21 @@ from typing import Any
 from elasticdl_like.config import JobConfig
 from elasticdl_like.errors import (
     InvalidRequestError,
-    JobDirectoryError,
     JobFailedError,
+    RoundOverError,
 )
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.master import checkpoints, events
+from elasticdl_like.master.conductor import Conductor, whole_marks
 from elasticdl_like.master.job_core import JobCore
 from elasticdl_like.master.journal import Journal
+from elasticdl_like.master.membership import Worker
 from elasticdl_like.master.progress import JobStatus, RateMeter
+from elasticdl_like.master.publications import Publications
 from elasticdl_like.master.reports import job_status, ledger_document
 from elasticdl_like.master.stragglers import StragglerWatch
 from elasticdl_like.proto import convert
+from elasticdl_like.rounds import AgentReport, RoundOrder
 from elasticdl_like.tasks import EpochKey, LeaseReply, LeaseRequest, StartPoint
 from elasticdl_like.time_shares import check_seconds
 
@@ -47,10 +51,17 @@ class Job:
         self._journal = journal
         self._clock = clock
         self._lock = threading.Lock()
-        self._publishing = threading.Lock()
+        self._publications = Publications(core, self._lock, self._do, self.flush)
         self._supervised: set[int] = set()
+        self._evicted: dict[int, tuple[str, str]] = {}
         self._stragglers = StragglerWatch()
+        self._conductor: Conductor | None = None
+        self._on_orders: Callable[[], None] = lambda: None
+        self._orders_version = 0
         core.members.start_deadlines(clock())
+        if core.rounds is not None:
+            core.rounds.start_deadlines(clock())
+            self._conductor = Conductor(core, self._do, self._after_round)
         self._start_rate()
 
     @property
@@ -62,6 +73,12 @@ class Job:
     def state(self) -> JobState:
         """Where the job is in its life."""
         return self._core.state
+
+    @property
+    def workers_wanted(self) -> int:
+        """How many workers should train the model."""
+        rounds = self._core.rounds
+        return 1 if rounds is None else rounds.wanted
 
     def flush(self) -> None:
         """Makes everything that has happened durable.
@@ -80,6 +97,10 @@ class Job:
         """Goes back to the newest checkpoint, if a model is trained and nobody has it any more."""
         with self._lock:
             core = self._core
+            if self._conductor is not None:
+                # Which knows who has it; where there is a round, its members are waited for.
+                self._advance()
+                return
             if core.config.data_only or len(core.members) or core.state is not JobState.RUNNING:
                 return
             self._adopt_newest()
@@ -94,10 +115,15 @@ class Job:
                 worker.supervised = True
 
     def registered_incarnation(self, worker_id: int) -> str | None:
-        """Returns which incarnation of a worker takes part now, or None when none does."""
+        """Returns which incarnation of a worker takes part now, or None when none does.
+
+        One that was given up because it hangs counts until its platform says that it is gone.
+        """
         with self._lock:
             worker = self._core.members.get(worker_id)
-            return None if worker is None else worker.incarnation
+            if worker is None:
+                return self._evicted[worker_id][0] if worker_id in self._evicted else None
+            return worker.incarnation
 
     def register(
         self, incarnation: str, requested_id: int | None, description: str
@@ -108,8 +134,8 @@ class Job:
             Its number, and where it begins.
 
         Raises:
-            InvalidRequestError: the number that it asks for is taken, or the job trains a model
-                and has its worker.
+            InvalidRequestError: the number that it asks for is taken, or the job has as many
+                workers as may take part.
             UnknownWorkerError: this incarnation has left, or was given up for lost.
             JobFailedError: the job is over.
         """
@@ -122,6 +148,7 @@ class Job:
             worker_id: int = self._core.register(event, self._clock())
             if known is None:
                 self._append(event)
+                self._evicted.pop(worker_id, None)
                 _logger.info("worker %d registered: %s", worker_id, description)
             return worker_id, self._core.start_point()
 
@@ -134,13 +161,14 @@ class Job:
 
         Raises:
             UnknownWorkerError: the worker is not, or no longer, part of the job.
+            RoundOverError: the round that it trains in is over.
             InvalidRequestError: the request breaks the protocol.
             JobFailedError: the job is over.
         """
         with self._lock:
             self._check_running()
             now_s = self._clock()
-            worker = self._core.members.hear(request.worker_id, request.incarnation, now_s)
+            worker = self._hear(request.worker_id, request.incarnation, request.round)
             if request.sequence == worker.last_sequence + 1:
                 if encoded is None:
                     encoded = convert.lease_request_to_proto(request).SerializeToString()
@@ -160,6 +188,7 @@ class Job:
         held: Sequence[int],
         seconds_spent: Mapping[str, float] | None = None,
         num_retries: int = 0,
+        round_number: int = 0,
     ) -> None:
         """Notes that a worker is alive, and takes back leases that it does not have.
 
@@ -170,16 +199,18 @@ class Job:
             held: the tokens of the leases that it has.
             seconds_spent: where its time went so far, by activity; not kept in the journal.
             num_retries: how often it had to ask a service again; likewise.
+            round_number: the round that it trains in; 0 where one worker trains alone.
 
         Raises:
             UnknownWorkerError: it is not, or no longer, part of the job.
+            RoundOverError: its round is over.
             InvalidRequestError: its time went into something that is not known, or in no number.
             JobFailedError: the job is over.
         """
         with self._lock:
             self._check_running()
             now_s = self._clock()
-            worker = self._core.members.hear(worker_id, incarnation, now_s)
+            worker = self._hear(worker_id, incarnation, round_number)
             if seconds_spent:
                 check_seconds(seconds_spent)
                 worker.seconds_spent = seconds_spent
@@ -187,55 +218,57 @@ class Job:
                 warning = worker.starvation.look(now_s, seconds_spent)
                 if warning is not None:
                     _logger.warning("worker %d: %s", worker_id, warning)
+            if self._core.rounds is not None:
+                return  # leases belong to the round, and the others know what was used of them
             tokens = self._core.queue.unlisted(worker_id, answered_sequence, frozenset(held))
             if tokens:
                 _logger.info("worker %d does not have %d of its leases", worker_id, len(tokens))
                 self._do(events.GivenBack(worker_id, tokens))
 
     def report_evaluation(
-        self, worker_id: int, incarnation: str, key: EpochKey, metrics: Mapping[str, float]
+        self,
+        worker_id: int,
+        incarnation: str,
+        key: EpochKey,
+        metrics: Mapping[str, float],
+        round_number: int = 0,
     ) -> None:
         """Keeps the result of an evaluation; reporting it again replaces it.
 
         Raises:
             UnknownWorkerError: the worker is not, or no longer, part of the job.
+            RoundOverError: its round is over.
             JobFailedError: the job is over.
         """
         with self._lock:
             self._check_running()
-            self._core.members.hear(worker_id, incarnation, self._clock())
+            self._hear(worker_id, incarnation, round_number)
             # The loss first, the others by name: a message's map has no order.
             metrics = dict(sorted(metrics.items(), key=lambda item: (item[0] != "loss", item[0])))
             self._do(events.Evaluated((str(key.type), key.epoch, key.step), metrics))
             shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
             _logger.info("evaluation at step %d (epoch %d): %s", key.step, key.epoch + 1, shown)
 
-    def publish(self, worker_id: int, incarnation: str, written: Path, published: Path) -> None:
+    def publish(
+        self,
+        worker_id: int,
+        incarnation: str,
+        written: Path,
+        published: Path,
+        round_number: int = 0,
+    ) -> None:
         """Renames what a member has written to the name that people look for.
 
         Raises:
             UnknownWorkerError: the worker is not, or no longer, part of the job; nothing is done.
+            RoundOverError: its round is over; nothing is done.
             InvalidRequestError: the path is not one that the job writes to.
             JobDirectoryError: the rename failed.
             JobFailedError: the job is over.
         """
-        with self._publishing:
-            with self._lock:
-                self._check_running()
-                self._core.members.hear(worker_id, incarnation, self._clock())
-            if str(published.parent) != self.config.output or written.parent != published.parent:
-                raise InvalidRequestError(
-                    f"worker {worker_id} wants {written} to be renamed to {published}, which is "
-                    "not a place that this job writes to"
-                )
-            if published.exists() and not written.exists():
-                return  # asked a second time, maybe of the master before this one
-            try:
-                checkpoints.replace_durably(written, published)
-            except OSError as error:
-                raise JobDirectoryError(
-                    f"{written} cannot be renamed to {published}: {error.strerror}"
-                ) from error
+        self._publications.publish(
+            lambda: self._check_caller(worker_id, incarnation, round_number), written, published
+        )
 
     def publish_checkpoint(
         self,
@@ -244,6 +277,7 @@ class Job:
         written: Path,
         step: int,
         files: Mapping[str, tuple[int, str]],
+        round_number: int = 0,
     ) -> Path:
         """Makes a checkpoint of what a worker has written, and removes the oldest ones.
 
@@ -253,52 +287,36 @@ class Job:
             written: the directory that it has written, beside the other checkpoints.
             step: the step after which the state was saved, and whose commit was marked.
             files: size in bytes and SHA-256 of each file.
+            round_number: the round that it trains in; 0 where one worker trains alone.
 
         Returns:
             The directory's name from now on.
 
         Raises:
+            RetryableError: not every member of the round is known to have finished the step.
             UnknownWorkerError: the worker is not, or no longer, part of the job; nothing is done.
+            RoundOverError: its round is over; nothing is done.
             InvalidRequestError: the step was never marked, or the path is not the job's.
             JobDirectoryError: the checkpoint cannot be written.
             JobFailedError: the job is over.
         """
-        directory = Path(self.config.checkpoint.directory)
-        if written.parent != directory or not written.name.startswith(".checkpoint-"):
-            raise InvalidRequestError(f"worker {worker_id} wrote a checkpoint to {written}")
-        published = checkpoints.checkpoint_path(directory, step)
-        with self._publishing:
-            with self._lock:
-                self._check_running()
-                self._core.members.hear(worker_id, incarnation, self._clock())
-                mark = self._core.queue.marks.find(step)
-                if mark is None:
-                    raise InvalidRequestError(f"step {step} has no mark, or was undone since")
-                if mark.checkpoint and not written.exists():
-                    return published  # asked a second time
-                shards = self._core.queue.shards(mark.table)
-            details = {"job": self.config.name, "seed": self.config.training.seed}
-            checkpoints.publish_checkpoint(written, published, mark, shards, files, details)
-            with self._lock:
-                # The time that it took is long enough for the worker to be given up.
-                self._core.members.hear(worker_id, incarnation, self._clock())
-                dropped = self._do(events.CheckpointPublished(step, str(published)))
-            self.flush()
-        _logger.info("checkpoint: %s", published)
-        for old in dropped:
-            checkpoints.remove_checkpoint(Path(old.checkpoint))
-        return published
+        return self._publications.publish_checkpoint(
+            lambda: self._check_caller(worker_id, incarnation, round_number), written, step, files
+        )
 
-    def stop_training(self, worker_id: int, incarnation: str, reason: str) -> None:
+    def stop_training(
+        self, worker_id: int, incarnation: str, reason: str, round_number: int = 0
+    ) -> None:
         """Ends training early: nobody gets more to train on.
 
         Raises:
             UnknownWorkerError: the worker is not, or no longer, part of the job.
+            RoundOverError: its round is over.
             JobFailedError: the job is over.
         """
         with self._lock:
             self._check_running()
-            self._core.members.hear(worker_id, incarnation, self._clock())
+            self._hear(worker_id, incarnation, round_number)
             if not self._core.queue.ended:
                 self._do(events.TrainingStopped(reason))
                 _logger.info("training stops: %s", reason)
@@ -317,20 +335,95 @@ class Job:
             self._core.members.hear(worker_id, incarnation, self._clock())
             if failure:
                 self._end(JobState.FAILED, failure)
+                self._advance()
             self._drop(worker_id, lost=bool(failure))
+
+    def rendezvous(
+        self, worker_id: int, incarnation: str, report: AgentReport, known: RoundOrder | None
+    ) -> RoundOrder:
+        """Takes in how a worker stands, and returns what it is to do.
+
+        Args:
+            worker_id: the worker.
+            incarnation: its process.
+            report: how it stands.
+            known: the order that it has got last, or None.
+
+        Raises:
+            UnknownWorkerError: it is not, or no longer, part of the job.
+            InvalidRequestError: the job has no rounds.
+            JobFailedError: the job is over.
+        """
+        with self._lock:
+            self._check_running()
+            now_s = self._clock()
+            rounds = self._core.in_rounds()
+            self._core.members.hear(worker_id, incarnation, now_s)
+            rounds.hear(worker_id, report, known, now_s)
+            self._advance()
+            return self._order(worker_id, incarnation)
+
+    def order(self, worker_id: int, incarnation: str) -> RoundOrder:
+        """Returns what a worker is to do that has told how it stands.
+
+        Raises:
+            UnknownWorkerError: it is not, or no longer, part of the job.
+            InvalidRequestError: the job has no rounds.
+            JobFailedError: the job is over.
+        """
+        with self._lock:
+            return self._order(worker_id, incarnation)
+
+    def on_orders(self, callback: Callable[[], None]) -> None:
+        """Has something called, in any thread, whenever an order may be another."""
+        with self._lock:
+            self._on_orders = callback
+
+    def scale(self, num_workers: int) -> None:
+        """Changes how many workers train the model.
+
+        Raises:
+            InvalidRequestError: the job cannot have so many, or trains on one worker.
+            JobFailedError: the job is over.
+        """
+        with self._lock:
+            self._check_running()
+            self._core.in_rounds()
+            limits = self.config.workers
+            least = max(limits.min_workers, 1)
+            if num_workers < least:
+                raise InvalidRequestError(
+                    f"--num_workers {num_workers}: the job needs at least {least} (--min_workers)"
+                )
+            if limits.max_workers and num_workers > limits.max_workers:
+                raise InvalidRequestError(
+                    f"--num_workers {num_workers}: the job may have {limits.max_workers} at most "
+                    "(--max_workers)"
+                )
+            global_batch_size = self.config.training.global_batch_size
+            if global_batch_size and num_workers > global_batch_size:
+                raise InvalidRequestError(
+                    f"--num_workers {num_workers}: a step has {global_batch_size} records "
+                    "(--global_batch_size), less than one for each"
+                )
+            if num_workers != self.workers_wanted:
+                _logger.info("%d workers are wanted, not %d", num_workers, self.workers_wanted)
+                self._do(events.Scaled(num_workers))
+                self._advance()
 
     def lose(self, worker_id: int, reason: str) -> None:
         """Notes that a worker has died or fallen silent; what it had goes to others.
 
-        Where a model is trained its only copy is gone: the ledger goes back to the newest
-        checkpoint, for the worker that comes next.
+        Where it was the only one that trained a model, the only copy is gone: the ledger goes back
+        to the newest checkpoint, for the worker that comes next.
         """
         with self._lock:
+            self._evicted.pop(worker_id, None)
             if self._core.members.get(worker_id) is not None:
                 # Who reports it tells the user, and knows more.
                 _logger.debug("worker %d is lost: %s", worker_id, reason)
-                self._drop(worker_id, lost=True)
-        if not self.config.data_only:
+                self._lose(worker_id, reason)
+        if not self.config.data_only and self._conductor is None:
             checkpoints.remove_unfinished(Path(self.config.checkpoint.directory))
 
     def tick(self) -> None:
@@ -338,23 +431,29 @@ class Job:
         now_s = self._clock()
         with self._lock:
             silent = [
-                (worker.worker_id, now_s - worker.heard_s)
+                worker
                 for worker in self._core.members.silent(now_s)
-                if not worker.supervised
+                if self._conductor is not None or not worker.supervised
             ]
             for key in self._stragglers.keys(now_s):
                 slow = self._stragglers.slowest(key, self._core.queue.live_tokens(key), now_s)
                 if slow is not None:
                     self._do(events.Split(slow))
-        for worker_id, silent_s in silent:
-            reason = f"it was silent for {silent_s:.0f} s"
-            _logger.warning("worker %d is lost: %s", worker_id, reason)
-            self.lose(worker_id, reason)
+            self._advance()
+        for worker in silent:
+            reason = f"it was silent for {now_s - worker.heard_s:.0f} s"
+            _logger.warning("worker %d is lost: %s", worker.worker_id, reason)
+            self._give_up(worker, reason)
 
     def hung_workers(self) -> list[tuple[int, str]]:
-        """Returns the supervised workers that are silent although their process lives, and why."""
+        """Returns the supervised workers that are silent although their process lives, and why.
+
+        Where they train together, the others have gone on without them by then.
+        """
         now_s = self._clock()
         with self._lock:
+            if self._conductor is not None:
+                return [(worker_id, reason) for worker_id, (_, reason) in self._evicted.items()]
             return [
                 (worker.worker_id, f"it was silent for {now_s - worker.heard_s:.0f} s")
                 for worker in self._core.members.silent(now_s)
@@ -365,11 +464,13 @@ class Job:
         """Fails the job, unless it is over already."""
         with self._lock:
             self._end(JobState.FAILED, reason)
+            self._advance()
 
     def interrupt(self) -> None:
         """Ends the job because its user said so; the same command goes on with it."""
         with self._lock:
             self._end(JobState.INTERRUPTED, "interrupted")
+            self._advance()
 
     def status(self) -> JobStatus:
         """Returns how the job stands."""
@@ -402,24 +503,80 @@ class Job:
         if self._core.state is JobState.RUNNING:
             self._do(events.Ended(state, reason))
 
+    def _hear(self, worker_id: int, incarnation: str, round_number: int) -> Worker:
+        """Notes that a worker is alive, or checks that its trainer's round is not over.
+
+        It is the agent that says whether a worker is alive that trains in rounds.
+        """
+        members, rounds = self._core.members, self._core.rounds
+        if rounds is None:
+            return members.hear(worker_id, incarnation, self._clock())
+        worker = members.known(worker_id, incarnation)
+        plan = rounds.running
+        if plan is None or round_number != plan.number or worker_id not in rounds.members:
+            raise RoundOverError(
+                f"worker {worker_id} trains in round {round_number}, which is over; its agent is "
+                "told what comes next"
+            )
+        return worker
+
+    def _check_caller(self, worker_id: int, incarnation: str, round_number: int) -> None:
+        self._check_running()
+        self._hear(worker_id, incarnation, round_number)
+
+    def _order(self, worker_id: int, incarnation: str) -> RoundOrder:
+        self._check_running()
+        self._core.members.known(worker_id, incarnation)
+        return self._core.in_rounds().order(worker_id)
+
+    def _advance(self) -> None:
+        """Lets rounds end and begin that are due, and has everybody told."""
+        if self._conductor is None:
+            return
+        self._conductor.advance(self._clock())
+        version = self._core.in_rounds().version
+        if version != self._orders_version or self._core.state is not JobState.RUNNING:
+            self._orders_version = version
+            self._on_orders()
+
+    def _give_up(self, worker: Worker, reason: str) -> None:
+        """Goes on without a silent worker; the platform has to end its process, if there is one."""
+        if self._conductor is None:
+            self.lose(worker.worker_id, reason)
+            return
+        with self._lock:
+            if self._core.members.find(worker.incarnation) is None:
+                return
+            if worker.supervised:
+                self._evicted[worker.worker_id] = (worker.incarnation, reason)
+            self._lose(worker.worker_id, reason)
+
+    def _lose(self, worker_id: int, reason: str) -> None:
+        if self._core.rounds is not None:
+            self._core.rounds.explain(worker_id, reason)
+        self._drop(worker_id, lost=True)
+
     def _drop(self, worker_id: int, lost: bool) -> None:
         self._do(events.Dropped(worker_id, lost))
+        self._advance()
         # A job that is over keeps the ledger that tells why; it goes back when it goes on.
-        if not self._core.config.data_only and self._core.state is JobState.RUNNING:
+        if (
+            self._conductor is None
+            and not self._core.config.data_only
+            and self._core.state is JobState.RUNNING
+        ):
             self._adopt_newest()
 
     def _adopt_newest(self) -> None:
-        marks = self._core.queue.marks.published
-        whole = [
-            mark
-            for mark in marks
-            if not mark.checkpoint or checkpoints.is_complete(Path(mark.checkpoint))
-        ]
+        whole = whole_marks(self._core)
         if not whole:
-            self._end(
-                JobState.FAILED,
-                f"the checkpoint that the job began with is gone: {marks[0].checkpoint}",
-            )
+            first = self._core.queue.marks.published[0].checkpoint
+            self._end(JobState.FAILED, f"the checkpoint that the job began with is gone: {first}")
             return
         self._do(events.Adopted(whole[-1].step))
+        self._start_rate()
+
+    def _after_round(self) -> None:
+        """Removes the checkpoints that nobody will finish, and measures the rate anew."""
+        self._publications.remove_unfinished()
         self._start_rate()

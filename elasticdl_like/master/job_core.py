@@ -11,13 +11,15 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from elasticdl_like.config import JobConfig
+from elasticdl_like.config import DistributionStrategy, JobConfig
 from elasticdl_like.errors import InvalidRequestError, LedgerError
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.master import events
 from elasticdl_like.master.membership import Membership
 from elasticdl_like.master.plan import Mark, Plan
 from elasticdl_like.master.progress import Evaluation
+from elasticdl_like.master.round_codec import plan_from_plain, uses_from_plain
+from elasticdl_like.master.rounds import Rounds
 from elasticdl_like.master.task_queue import TaskQueue
 from elasticdl_like.proto import convert
 from elasticdl_like.tasks import (
@@ -42,7 +44,13 @@ class JobCore:
     def __init__(self, config: JobConfig, queue: TaskQueue, worker_timeout_s: float) -> None:
         self.config = config
         self.queue = queue
-        self.members = Membership(worker_timeout_s)
+        self.rounds: Rounds | None = None
+        if config.distribution_strategy is DistributionStrategy.ALL_REDUCE and not config.data_only:
+            self.rounds = Rounds(config.workers)
+            # The others would wait for as long as a member is silent, whoever watches it.
+            self.members = Membership(worker_timeout_s, hanging_factor=1)
+        else:
+            self.members = Membership(worker_timeout_s)
         self.evaluations: list[Evaluation] = []
         self.state = JobState.RUNNING
         self.reason = ""
@@ -51,7 +59,7 @@ class JobCore:
 
     @property
     def adopted(self) -> Mark:
-        """The mark that the model of the present worker started from."""
+        """The mark that the present worker, or the last round, started from."""
         return self._adopted
 
     def start_point(self) -> StartPoint:
@@ -99,6 +107,14 @@ class JobCore:
                 return self.end(event)
             case events.GoneOn():
                 return self.go_on(event)
+            case events.RoundBegan():
+                return self.begin_round(event, now_s)
+            case events.RoundEnded():
+                return self.end_round(event, now_s)
+            case events.Scaled():
+                return self.in_rounds().scale(event.num_workers)
+            case events.WorkDone():
+                return self.finish_work()
 
     def replay(self, event: events.Event) -> None:
         """Applies an event of a journal.
@@ -119,19 +135,31 @@ class JobCore:
 
         Raises:
             UnknownWorkerError: this incarnation has left, or was given up for lost.
-            InvalidRequestError: the number that it asks for is taken, or the job trains a model
-                and has its worker.
+            InvalidRequestError: the number that it asks for is taken, or the job has as many
+                workers as may take part.
         """
         self.members.check_registration(event.incarnation, event.requested_id)
         others = [each for each in self.members if each.incarnation != event.incarnation]
-        if others and not self.config.data_only:
+        is_new = len(others) == len(self.members)
+        if self.rounds is not None:
+            most = self.config.workers.max_workers
+            if is_new and most and len(others) >= most:
+                raise InvalidRequestError(
+                    f"the job has {len(others)} workers, and --max_workers is {most}; start this "
+                    "one again when another has left, or the job with a larger --max_workers"
+                )
+        elif others and not self.config.data_only:
             raise InvalidRequestError(
                 f"worker {others[0].worker_id} ({others[0].description}) trains this job's "
-                "model; training one model on several workers is not part of this release"
+                "model alone; start the job with --distribution_strategy AllReduce to train it on "
+                "several workers"
             )
-        return self.members.register(
+        worker = self.members.register(
             event.incarnation, event.requested_id, event.description, event.supervised, now_s
-        ).worker_id
+        )
+        if self.rounds is not None and is_new:
+            self.rounds.register(worker.worker_id, now_s)
+        return worker.worker_id
 
     def commit_and_lease(self, request: LeaseRequest) -> LeaseReply:
         """Counts what a worker's steps used, and hands out more.
@@ -159,6 +187,10 @@ class JobCore:
                 for commit in request.commits
                 if not queue.commit(worker.worker_id, key, commit)
             ]
+            firm_step = 0
+            if self.rounds is not None:
+                queue.report_step(worker.worker_id, request.step)
+                firm_step = queue.firm_step
             if request.returned:
                 queue.give_back(worker.worker_id, request.returned)
             # Before the request, because by its answer the worker has been told.
@@ -169,19 +201,25 @@ class JobCore:
             raise
         if request.loss is not None:
             self.loss = request.loss
-        if any(commit.problem for commit in request.commits):
+        # In a round a problem takes effect when its step is firm, whoever makes it so.
+        if request.round or any(commit.problem for commit in request.commits):
             self.check_quarantine()
         worker.last_sequence = request.sequence
-        worker.last_reply = LeaseReply(answer, leases, fenced, recalled)
+        worker.last_reply = LeaseReply(answer, leases, fenced, recalled, firm_step)
         return worker.last_reply
 
     def drop(self, event: events.Dropped) -> None:
         """Lets a worker go. A job whose work is done is finished when the last one goes."""
-        self.queue.take_back(event.worker_id, event.lost)
+        rounds = self.rounds
+        # Leases belong to a round as long as it lasts: the others know what was used of them.
+        if rounds is None or event.worker_id not in rounds.members:
+            self.queue.take_back(event.worker_id, event.lost)
         self.members.remove(event.worker_id)
-        done = self.queue.ended and (self.config.data_only or not event.lost)
-        if self.state is JobState.RUNNING and done and not len(self.members):
-            self.state = JobState.FINISHED
+        if rounds is not None:
+            rounds.drop(event.worker_id)
+            self._finish_if_left()
+        elif self.queue.ended and (self.config.data_only or not event.lost):
+            self._finish_if_left()
 
     def adopt(self, event: events.Adopted) -> None:
         """Goes back to the checkpoint of a step.
@@ -189,10 +227,44 @@ class JobCore:
         Raises:
             InvalidRequestError: there is none.
         """
-        self._adopted = self.queue.adopt(event.step)
-        self.evaluations = [each for each in self.evaluations if each.key.step <= event.step]
-        if self.state is JobState.RUNNING and not self.queue.stopped:
-            self.reason = ""
+        self._go_to(event.step)
+        if self.rounds is not None:
+            self.rounds.adopt(event.step)
+
+    def begin_round(self, event: events.RoundBegan, now_s: float) -> None:
+        """Begins a round: its members number their requests from 1."""
+        plan = plan_from_plain(event.plan)
+        worker_ids = [member.worker_id for member in plan.members]
+        for worker_id in worker_ids:
+            worker = self.members.get(worker_id)
+            if worker is not None:
+                worker.last_sequence, worker.last_reply = 0, None
+        self.in_rounds().begin(plan, now_s)
+        self.queue.begin_round(worker_ids)
+
+    def end_round(self, event: events.RoundEnded, now_s: float) -> int | None:
+        """Ends a round: what its survivors know to be used is counted, all leases come back.
+
+        Returns:
+            As for `Rounds.end`.
+
+        Raises:
+            InvalidRequestError: the survivors do not know what one of the steps has used, or there
+                is no checkpoint of the step to go on from; nothing is done.
+        """
+        rounds = self.in_rounds()
+        try:
+            self.queue.end_round(event.steps, uses_from_plain(event.uses), event.lost)
+            self._go_to(event.adopted)
+        except LedgerError as error:
+            self._fail(str(error))
+        self.check_quarantine()
+        return rounds.end(event.adopted, now_s)
+
+    def finish_work(self) -> None:
+        """Notes that there is nothing left to do; the job is finished when all workers are gone."""
+        self.in_rounds().finish()
+        self._finish_if_left()
 
     def evaluated(self, event: events.Evaluated) -> None:
         """Keeps the result of an evaluation; a new result replaces an old one."""
@@ -223,6 +295,10 @@ class JobCore:
         self.state, self.reason = JobState.RUNNING, ""
         # The plan first: whether the job is done when the last worker goes depends on it.
         self.queue.replan(Plan(**event.plan), event.dropped_shards)
+        if self.rounds is not None:
+            self.rounds.configure(config.workers)
+            if not self.queue.ended:
+                self.rounds.unfinish()
         if event.forget_workers:
             for worker in self.members:
                 self.drop(events.Dropped(worker.worker_id, lost=True))
@@ -239,6 +315,19 @@ class JobCore:
                 f"records [{last.start}, {last.end}) of shard {last.shard_name!r} cannot be used: "
                 f"{last.problem}; --max_quarantined_records is {allowed}"
             )
+
+    def in_rounds(self) -> Rounds:
+        """Returns the rounds of a job that has some.
+
+        Raises:
+            InvalidRequestError: the job trains its model on one worker.
+        """
+        if self.rounds is None:
+            raise InvalidRequestError(
+                "this job trains its model on one worker; start it with --distribution_strategy "
+                "AllReduce to have more"
+            )
+        return self.rounds
 
     def to_plain(self) -> dict[str, Any]:
         """Returns the whole state but for the tables of shards, as JSON."""
@@ -258,6 +347,7 @@ class JobCore:
             "reason": self.reason,
             "loss": self.loss,
             "adopted": self._adopted.to_plain(),
+            "rounds": None if self.rounds is None else self.rounds.to_plain(),
         }
 
     @classmethod
@@ -282,7 +372,20 @@ class JobCore:
         core.state, core.reason = JobState(plain["state"]), plain["reason"]
         core.loss = plain["loss"]
         core._adopted = Mark(**plain["adopted"])
+        if core.rounds is not None:
+            core.rounds.load_plain(plain["rounds"], [each.worker_id for each in core.members])
         return core
+
+    def _go_to(self, step: int) -> None:
+        self._adopted = self.queue.adopt(step)
+        self.evaluations = [each for each in self.evaluations if each.key.step <= step]
+        if self.state is JobState.RUNNING and not self.queue.stopped:
+            self.reason = ""
+
+    def _finish_if_left(self) -> None:
+        is_done = self.queue.ended and (self.rounds is None or self.rounds.done)
+        if self.state is JobState.RUNNING and is_done and not len(self.members):
+            self.state = JobState.FINISHED
 
     def _fail(self, reason: str) -> None:
         self.end(events.Ended(JobState.FAILED, reason))

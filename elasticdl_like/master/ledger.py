@@ -12,14 +12,15 @@ from elasticdl_like.tasks import EpochKey, TaskType
 class LedgerEntry:
     """The account of one epoch, in records and in leases.
 
-    `committed + leased + quarantined + waiting` is always `records`.
+    `committed + tentative + leased + quarantined + waiting` is always `records`.
 
     Attributes:
         key: which epoch of which data set.
         records: the size of the data set.
-        committed: used by a finished step.
-        tentative: the part of `committed` that is undone if a worker is lost.
-        leased: handed out and not yet committed.
+        committed: used by a finished step that no loss of a single worker undoes.
+        tentative: what a step of a round has used, or could not use, that is not finished by every
+            member as far as is known; it may be undone.
+        leased: handed out and not yet committed, tentatively or not.
         quarantined: set aside because they cannot be read or used.
         waiting: neither of these yet.
         ended: whether every record is committed or quarantined.

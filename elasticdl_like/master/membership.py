@@ -54,10 +54,12 @@ class Membership:
 
     Args:
         timeout_s: a worker that nobody watches is lost when it is silent for longer.
+        hanging_factor: how many times as long one that a platform watches may be silent.
     """
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, timeout_s: float, hanging_factor: int = _HANGING_FACTOR) -> None:
         self._timeout_s = timeout_s
+        self._hanging_factor = hanging_factor
         self._workers: dict[int, Worker] = {}
         self._retired: set[str] = set()
         self._next_id = 0
@@ -138,13 +140,22 @@ class Membership:
         Raises:
             UnknownWorkerError: it never registered, or was given up for lost.
         """
+        worker = self.known(worker_id, incarnation)
+        worker.heard_s = now_s
+        return worker
+
+    def known(self, worker_id: int, incarnation: str) -> Worker:
+        """Returns a worker that takes part.
+
+        Raises:
+            UnknownWorkerError: it never registered, or was given up for lost.
+        """
         worker = self._workers.get(worker_id)
         if worker is None or worker.incarnation != incarnation:
             raise UnknownWorkerError(
                 f"worker {worker_id} is not part of this job: it never registered, or was given "
                 "up for lost; start it again"
             )
-        worker.heard_s = now_s
         return worker
 
     def has_gone(self, incarnation: str) -> bool:
@@ -171,7 +182,7 @@ class Membership:
             worker
             for worker in self._workers.values()
             if now_s - worker.heard_s
-            > self._timeout_s * (_HANGING_FACTOR if worker.supervised else 1)
+            > self._timeout_s * (self._hanging_factor if worker.supervised else 1)
         ]
 
     def start_deadlines(self, now_s: float) -> None:

@@ -60,6 +60,9 @@ class WorkerStatus:
         recent_time_shares: as `time_shares`, in that part.
         starvation: the warning that training waits for input, or "".
         num_retries: how often it had to ask a service again that failed or was busy.
+        phase: what its agent does; "" where one worker trains alone, or it has not said.
+        rank: its rank in the round that runs, or None.
+        step: the last step that it is known to have finished in its last round.
     """
 
     worker_id: int
@@ -71,6 +74,26 @@ class WorkerStatus:
     recent_time_shares: TimeShares | None = None
     starvation: str = ""
     num_retries: int = 0
+    phase: str = ""
+    rank: int | None = None
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class RoundStatus:
+    """The round that runs, or the last one.
+
+    Attributes:
+        number: from 1; 0 before the first.
+        state: "forming" the next one, "running", "stopping", "ending", "finishing", or "done".
+        members: the workers by rank; none while the next one is formed.
+        since_s: for how many seconds it has been in that state.
+    """
+
+    number: int
+    state: str
+    members: Sequence[int]
+    since_s: float
 
 
 @dataclass(frozen=True)
@@ -93,6 +116,8 @@ class JobStatus:
         loss: the training loss last reported, or None.
         evaluations: all of them, in order.
         workers: those that take part now.
+        workers_wanted: how many should train the model.
+        round: which of them train together; None where one trains alone.
     """
 
     job: str
@@ -110,6 +135,8 @@ class JobStatus:
     loss: float | None
     evaluations: Sequence[Evaluation]
     workers: Sequence[WorkerStatus]
+    workers_wanted: int = 1
+    round: RoundStatus | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Returns the status as `elasticdl status --json` prints it."""

@@ -10,8 +10,9 @@ from elasticdl_like.job_directory import JobDirectory, JobState
 from elasticdl_like.master.data_changes import compare_shards
 from elasticdl_like.master.job_core import JobCore
 from elasticdl_like.master.membership import Worker
-from elasticdl_like.master.progress import JobStatus, RateMeter, WorkerStatus
+from elasticdl_like.master.progress import JobStatus, RateMeter, RoundStatus, WorkerStatus
 from elasticdl_like.master.recovery import load_core
+from elasticdl_like.master.rounds import Rounds
 from elasticdl_like.master.shard_listing import list_job_shards
 from elasticdl_like.starvation import starvation
 from elasticdl_like.time_shares import time_shares
@@ -34,7 +35,7 @@ def job_status(core: JobCore, rate: RateMeter, now_s: float) -> JobStatus:
     records = epoch * per_epoch + epoch_records
     total = training.num_epochs * per_epoch
     if training.max_step:
-        total = min(total, training.max_step * training.minibatch_size)
+        total = min(total, training.max_step * _records_per_step(core))
     if core.state is JobState.RUNNING and not core.queue.ended:
         rate.add(now_s, records)
     per_second = rate.per_second()
@@ -53,14 +54,34 @@ def job_status(core: JobCore, rate: RateMeter, now_s: float) -> JobStatus:
         step=core.queue.last_step,
         loss=core.loss,
         evaluations=tuple(core.evaluations),
-        workers=[worker_status(each, now_s) for each in core.members],
+        workers=[worker_status(each, core.rounds, now_s) for each in core.members],
+        workers_wanted=1 if core.rounds is None else core.rounds.wanted,
+        round=None if core.rounds is None else round_status(core.rounds, now_s),
     )
 
 
-def worker_status(worker: Worker, now_s: float) -> WorkerStatus:
-    """Returns how a worker stands; `now_s` is on the clock of the other calls."""
+def round_status(rounds: Rounds, now_s: float) -> RoundStatus:
+    """Returns which workers train together; `now_s` is on the clock of the other calls."""
+    return RoundStatus(
+        rounds.number, str(rounds.state), tuple(rounds.members), now_s - rounds.since_s
+    )
+
+
+def worker_status(worker: Worker, rounds: Rounds | None, now_s: float) -> WorkerStatus:
+    """Returns how a worker stands.
+
+    Args:
+        worker: the worker.
+        rounds: those of its job, if it has some.
+        now_s: the time, on the clock of the other calls.
+    """
     window = worker.starvation.window
     starves = starvation(window)
+    agent = None if rounds is None else rounds.agent(worker.worker_id)
+    report = None if agent is None else agent.report
+    rank = None
+    if rounds is not None and rounds.running is not None and worker.worker_id in rounds.members:
+        rank = rounds.running.rank(worker.worker_id)
     return WorkerStatus(
         worker.worker_id,
         worker.description,
@@ -71,7 +92,18 @@ def worker_status(worker: Worker, now_s: float) -> WorkerStatus:
         time_shares(window.seconds()),
         "" if starves is None else str(starves),
         worker.num_retries,
+        "" if report is None else str(report.phase),
+        rank,
+        0 if report is None else report.step,
     )
+
+
+def _records_per_step(core: JobCore) -> int:
+    """Returns how many records a step uses, if as many workers train as are wanted."""
+    training = core.config.training
+    if core.rounds is None:
+        return training.minibatch_size
+    return training.global_batch_size or training.minibatch_size * core.rounds.wanted
 
 
 def ledger_document(core: JobCore) -> dict[str, Any]:

@@ -12,8 +12,12 @@ import grpc
 
 from elasticdl_like.master.call_gate import OpenCalls
 from elasticdl_like.master.job import Job
+from elasticdl_like.master.order_watch import OrderWatch
 from elasticdl_like.proto import convert, elasticdl_pb2_grpc
 from elasticdl_like.proto import elasticdl_pb2 as pb
+
+# So often an agent says how it stands, also if it is told nothing new.
+_LONG_POLL_S = 2.0
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -24,6 +28,7 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
     def __init__(self, job: Job, open_calls: OpenCalls) -> None:
         self._job = job
         self._durable = GroupCommit(job.flush, open_calls)
+        self._orders: OrderWatch | None = None
 
     async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterReply:
         worker_id, start = self._job.register(
@@ -55,6 +60,7 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
             list(request.held),
             dict(request.seconds_spent),
             request.num_retries,
+            request.caller.round,
         )
         await self._durable()
         return pb.HeartbeatReply()
@@ -67,6 +73,7 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
             request.caller.incarnation,
             convert.epoch_key_from_proto(request.epoch),
             dict(request.metrics),
+            request.caller.round,
         )
         await self._durable()
         return pb.ReportEvaluationReply()
@@ -79,6 +86,7 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
             request.caller.incarnation,
             Path(request.written_path),
             Path(request.published_path),
+            request.caller.round,
         )
         await self._durable()
         return pb.PublishReply()
@@ -93,6 +101,7 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
             Path(request.written_path),
             request.step,
             {name: (file.size_bytes, file.sha256) for name, file in request.files.items()},
+            request.caller.round,
         )
         await self._durable()
         return pb.PublishCheckpointReply(published_path=str(published))
@@ -101,7 +110,10 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
         self, request: pb.StopTrainingRequest, context: Context
     ) -> pb.StopTrainingReply:
         self._job.stop_training(
-            request.caller.worker_id, request.caller.incarnation, request.reason
+            request.caller.worker_id,
+            request.caller.incarnation,
+            request.reason,
+            request.caller.round,
         )
         await self._durable()
         return pb.StopTrainingReply()
@@ -110,6 +122,27 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
         self._job.leave(request.caller.worker_id, request.caller.incarnation, request.failure)
         await self._durable()
         return pb.LeaveReply()
+
+    async def Rendezvous(
+        self, request: pb.RendezvousRequest, context: Context
+    ) -> pb.RendezvousReply:
+        caller = request.caller
+        report = convert.agent_report_from_proto(request.report)
+        known = None
+        if request.HasField("known"):
+            known = convert.round_order_from_proto(request.known)
+        if self._orders is None:
+            self._orders = OrderWatch(self._job)
+        order = await self._orders.next_order(
+            caller.worker_id, caller.incarnation, report, known, _LONG_POLL_S
+        )
+        await self._durable()
+        return pb.RendezvousReply(order=convert.round_order_to_proto(order))
+
+    async def Scale(self, request: pb.ScaleRequest, context: Context) -> pb.ScaleReply:
+        self._job.scale(request.num_workers)
+        await self._durable()
+        return pb.ScaleReply()
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:
         document = self._job.status().to_plain() | {"ledger": self._job.ledger()}

@@ -4,8 +4,12 @@ Events in, answers out. It has no thread, no clock and no I/O; whoever owns it c
 a time. Training epochs come one after the other and do not overlap. An evaluation is opened by
 the first request that names it.
 
-The ledger follows the model: `mark` notes what is committed at a step whose weights are being
+The ledger follows the model: a mark notes what is committed at a step whose weights are being
 saved, and `adopt` goes back to such a mark when the weights do.
+
+In a round several workers train one model. What their steps use is tentative at first, and counted
+step by step as every member reports to have finished them. When the round ends, it is decided which
+of the last steps count, and each that may be gone on from is held as a mark.
 """
 
 from __future__ import annotations
@@ -21,7 +25,9 @@ from elasticdl_like.master.marks import Marks
 from elasticdl_like.master.plan import Mark, Plan
 from elasticdl_like.master.quarantine import SetAside
 from elasticdl_like.master.shard_table import ShardTable
+from elasticdl_like.master.tentative import Parts, RoundSteps
 from elasticdl_like.ordering import derive_key
+from elasticdl_like.rounds import StepUse
 from elasticdl_like.tasks import Answer, Commit, EpochKey, Lease, LeaseRequest, Shard, TaskType
 
 # A reply has to stay small; a worker that wants more asks again.
@@ -54,6 +60,7 @@ class TaskQueue:
         self._marks = Marks(start or Mark(step=0, epoch=0, position={}))
         self._recalled: set[int] = set()
         self._idle: set[int] = set()
+        self._round: RoundSteps | None = None
         self._go_to(self._marks.start)
 
     @property
@@ -82,8 +89,21 @@ class TaskQueue:
 
     @property
     def last_step(self) -> int:
-        """The highest step committed in training; 0 before the first."""
+        """The highest step committed in training, in a round the firm one; 0 before the first."""
         return self._last_step
+
+    @property
+    def firm_step(self) -> int:
+        """The last step that every member of the round has finished, as far as is known.
+
+        Where there is no round, each step is firm at once.
+        """
+        return self._last_step
+
+    @property
+    def adoptable_steps(self) -> list[int]:
+        """The steps that `adopt` can go back to, in ascending order."""
+        return self._marks.adoptable_steps
 
     @property
     def stopped(self) -> bool:
@@ -143,6 +163,8 @@ class TaskQueue:
         max_leases = min(request.max_leases, _MOST_LEASES_AT_ONCE)
         if self._must_share(epoch, worker_id):
             max_leases = 0
+        elif self._round is not None and key.type is TaskType.TRAINING:
+            max_leases = min(max_leases, self._fair_number(self._round, epoch, worker_id))
         leases: list[Lease] = []
         while len(leases) < max_leases:
             lease = epoch.lease(worker_id, request.sequence, self._next_token)
@@ -175,13 +197,23 @@ class TaskQueue:
     def commit(self, worker_id: int, key: EpochKey, commit: Commit) -> bool:
         """Counts what a finished step used; returns False, and counts nothing, if it is fenced.
 
+        In a round, what is used for training is counted, and a mark taken, when the step is firm.
+
         Raises:
-            InvalidRequestError: the commit does not fit its leases, or its epoch is not there.
+            InvalidRequestError: the commit does not fit its leases, or its epoch is not there; or,
+                in a round, it comes from another worker, or after its step was reported.
             LedgerError: the epoch has ended, and does not add up.
         """
         epoch = self._epochs.get(key)
         if epoch is None:
             raise InvalidRequestError(f"worker {worker_id} commits in {key}, which never began")
+        if self._round is not None and key.type is TaskType.TRAINING:
+            self._round.check(worker_id, commit.step)
+            if commit.step > self._last_step:
+                is_counted = epoch.commit(worker_id, commit, tentative=True)
+                if is_counted:
+                    self._round.committed(worker_id, commit.step, commit.mark)
+                return is_counted
         if not epoch.commit(worker_id, commit):
             return False
         if key.type is TaskType.TRAINING:
@@ -194,13 +226,16 @@ class TaskQueue:
     def take_back(self, worker_id: int, lost: bool) -> None:
         """Takes back every lease of a worker; what it committed stays committed.
 
+        Those to train on belong to the round, if there is one, and stay until it ends.
+
         Args:
             worker_id: the worker.
             lost: whether it was lost, which is counted, or left by itself.
         """
         self._idle.discard(worker_id)
-        for epoch in self._open_epochs.values():
-            epoch.take_back(worker_id, lost)
+        for key, epoch in self._open_epochs.items():
+            if self._round is None or key.type is not TaskType.TRAINING:
+                epoch.take_back(worker_id, lost)
 
     def give_back(self, worker_id: int, tokens: Collection[int]) -> None:
         """Takes back some leases of a worker."""
@@ -242,16 +277,108 @@ class TaskQueue:
         """Goes back to a mark: what was committed after its step is undone and waits again.
 
         Returns:
-            The mark.
+            The mark; it has a checkpoint if there is one of this step.
 
         Raises:
-            InvalidRequestError: there is no such mark with a published checkpoint.
+            InvalidRequestError: there is no such mark that is held, or has a published checkpoint;
+                or a round has not ended.
         """
-        for mark in reversed(self._marks.published):
-            if mark.step == step:
-                self._go_to(mark)
-                return mark
-        raise InvalidRequestError(f"there is no checkpoint of step {step} to go back to")
+        if self._round is not None:
+            raise InvalidRequestError(
+                f"step {step} cannot be gone back to before the round has ended"
+            )
+        mark = self._marks.adoptable(step)
+        if mark is None:
+            raise InvalidRequestError(f"there is no checkpoint of step {step} to go back to")
+        self._go_to(mark)
+        return mark
+
+    def begin_round(self, members: Collection[int]) -> None:
+        """Begins a round, which goes on from the last step: commits are tentative from now on.
+
+        Args:
+            members: the workers that train.
+
+        Raises:
+            InvalidRequestError: there is no member, or the former round has not ended.
+        """
+        if self._round is not None:
+            raise InvalidRequestError("a round cannot begin before the former one has ended")
+        self._round = RoundSteps(members, self._last_step)
+
+    def report_step(self, worker_id: int, step: int) -> None:
+        """Notes that a member of the round has finished a step, and has committed its share of it.
+
+        Raises:
+            InvalidRequestError: the worker is not in the round, or there is none.
+            LedgerError: the epoch has ended, and does not add up.
+        """
+        steps = self._running_round()
+        steps.report(worker_id, step)
+        firm_step = steps.firm
+        if firm_step <= self._last_step:
+            return
+        epoch = self._epochs.get(_training_key(self._training_epoch))
+        tentative_steps = epoch.tentative_steps if epoch is not None else ()
+        for each in sorted({*tentative_steps, *steps.marks}):
+            if each > firm_step:
+                break
+            if epoch is not None:
+                epoch.make_firm(each)
+                self._end_if_over(epoch)
+            if steps.take_mark(each):
+                self._marks.add(self._mark(each))
+        self._last_step = firm_step
+        self._marks.let_go(firm_step)
+
+    def end_round(
+        self, steps: Collection[int], uses: Sequence[StepUse], lost: Collection[int] = ()
+    ) -> None:
+        """Ends the round: steps up to the highest whose state is left count, later ones do not.
+
+        All leases to train on are taken back, and evaluations that are not finished are dropped.
+
+        Args:
+            steps: those whose state a surviving member has; each becomes a held mark. What is firm
+                is never undone: an earlier step can only be gone back to if it has a mark.
+            uses: what the steps that are not firm have used, as the survivors know it; what was
+                committed as well is counted once.
+            lost: the members that were lost, whose leases are counted as such.
+
+        Raises:
+            InvalidRequestError: no member can have used these positions, or there is no round;
+                nothing is changed.
+            LedgerError: the epoch has ended, and does not add up.
+        """
+        round_steps = self._running_round()
+        last_step = max((self._last_step, *steps))
+        uses = [use for use in uses if use.step > self._last_step]
+        latest = max((round_steps.latest, *(use.step for use in uses)))
+        epoch = self._epochs.get(_training_key(self._training_epoch))
+        if epoch is None:
+            if any(use.intervals for use in uses):
+                raise InvalidRequestError(
+                    f"step {uses[0].step} cannot have used anything: training is over"
+                )
+            parts = Parts()
+        else:
+            epoch.check_uses(uses)
+            parts = epoch.dissolve(uses, lost)
+        self._round = None
+        # What stopped training may have been a step that is undone, and would come again.
+        self._stopped = self._stopped and latest <= last_step
+        for step in sorted({*parts.steps, *steps}):
+            if not self._last_step <= step <= last_step:
+                continue
+            if epoch is not None:
+                epoch.count_waiting(parts.take(step))
+                self._end_if_over(epoch)
+            if step in steps:
+                self._marks.hold(self._mark(step))
+        self._last_step = last_step
+        self._drop_evaluations(last_step)
+        self._recalled.clear()
+        self._idle.clear()
 
     def add_tables(self, tables: Sequence[Sequence[Shard]]) -> None:
         """Adds tables of shards, for a new plan; they are numbered on."""
@@ -307,6 +434,8 @@ class TaskQueue:
             "marks": self._marks.to_plain(),
             "recalled": sorted(self._recalled),
             "idle": sorted(self._idle),
+            "held_marks": self._marks.held_to_plain(),
+            "round": None if self._round is None else self._round.to_plain(),
             "epochs": [
                 {
                     "key": _key_to_plain(key),
@@ -322,7 +451,7 @@ class TaskQueue:
     @classmethod
     def from_plain(cls, tables: Sequence[Sequence[Shard]], plain: Mapping[str, Any]) -> TaskQueue:
         """Returns the queue whose `to_plain` this is."""
-        marks = Marks.from_plain(plain["marks"])
+        marks = Marks.from_plain(plain["marks"], plain.get("held_marks", ()))
         queue = cls(tables, Plan(**plain["plan"]), marks.start)
         queue._next_token = plain["next_token"]
         queue._stopped = plain["stopped"]
@@ -332,6 +461,8 @@ class TaskQueue:
         queue._marks = marks
         queue._recalled = set(plain["recalled"])
         queue._idle = set(plain["idle"])
+        round_steps = plain.get("round")
+        queue._round = None if round_steps is None else RoundSteps.from_plain(round_steps)
         queue._epochs, queue._open_epochs = {}, {}
         for each in plain["epochs"]:
             key = _key_from_plain(each["key"])
@@ -349,18 +480,21 @@ class TaskQueue:
             and epoch.untouched.get(worker_id, 0) > 0
         )
 
+    def _fair_number(self, steps: RoundSteps, epoch: Epoch, worker_id: int) -> int:
+        """Returns how many leases leave as many to each other member.
+
+        A member without data takes part in the others' steps all the same, so that an epoch takes
+        as many steps as the one who has the most.
+        """
+        untouched = epoch.untouched
+        unbegun = epoch.num_unleased + sum(untouched.values())
+        return max(-(-unbegun // steps.num_members) - untouched.get(worker_id, 0), 0)
+
     def _go_to(self, mark: Mark) -> None:
         for key in list(self._epochs):
-            undone = (
-                key.epoch > mark.epoch
-                if key.type is TaskType.TRAINING
-                # Of an evaluation that is not finished, the worker that is gone had the rest.
-                else key.step > mark.step or key not in self._reported
-            )
-            if undone:
-                del self._epochs[key]
-                self._open_epochs.pop(key, None)
-        self._reported &= self._epochs.keys()
+            if key.type is TaskType.TRAINING and key.epoch > mark.epoch:
+                self._drop(key)
+        self._drop_evaluations(mark.step)
         self._marks.undo_after(mark.step)
         # What stopped training stays true where no step is undone; a callback would not say it
         # again.
@@ -378,6 +512,25 @@ class TaskQueue:
             self._reopen(key, _UNTOUCHED)
         else:
             self._open_training_epoch()
+
+    def _drop_evaluations(self, step: int) -> None:
+        """Drops evaluations of steps that are undone, and those that are not finished.
+
+        Of these the workers that are gone had the rest.
+        """
+        for key in list(self._epochs):
+            if key.type is not TaskType.TRAINING and (key.step > step or key not in self._reported):
+                self._drop(key)
+        self._reported &= self._epochs.keys()
+
+    def _drop(self, key: EpochKey) -> None:
+        del self._epochs[key]
+        self._open_epochs.pop(key, None)
+
+    def _running_round(self) -> RoundSteps:
+        if self._round is None:
+            raise InvalidRequestError("there is no round")
+        return self._round
 
     def _reopen(self, key: EpochKey, position: Mapping[str, Any]) -> None:
         epoch = self._epochs[key]

@@ -8,8 +8,9 @@ import os
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
@@ -77,12 +78,12 @@ class WorkerProcess:
 
     def wait(self, timeout_s: float) -> bool:
         """Waits for the end of the process; returns whether it came in time."""
-        deadline_s = time.monotonic() + timeout_s
-        while self.running:
-            if time.monotonic() > deadline_s:
-                return False
-            time.sleep(_POLL_S)
-        return True
+        return not wait_for_ends([self], timeout_s)
+
+    def terminate(self) -> None:
+        """Asks the process to end, without waiting for it."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._process.terminate()
 
     def kill(self) -> None:
         """Kills the process, without waiting for its end."""
@@ -91,17 +92,7 @@ class WorkerProcess:
 
     def end(self) -> bool:
         """Ends the process, by force if it has to be; returns whether it has ended."""
-        try:
-            if self.running:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    self._process.terminate()
-                if not self.wait(_TERMINATE_GRACE_S):
-                    _logger.info("worker process %d does not end by itself; it is killed", self.pid)
-        finally:
-            # Also when a second Ctrl-C cuts the wait short.
-            self.kill()
-            ended = self.wait(_KILL_GRACE_S)
-        return ended
+        return not end_processes([self])
 
     def last_lines(self) -> str:
         """Returns the end of the log, as far as it is this process's, indented."""
@@ -115,10 +106,47 @@ class WorkerProcess:
         return "".join(f"\n    {line}" for line in text.splitlines()[-_LAST_LINES:]) or " (empty)"
 
 
+def wait_for_ends(processes: Sequence[WorkerProcess], timeout_s: float) -> list[WorkerProcess]:
+    """Waits for the ends of processes; returns those that still run when the time is over."""
+    deadline_s = time.monotonic() + timeout_s
+    while running := [process for process in processes if process.running]:
+        if time.monotonic() > deadline_s:
+            break
+        time.sleep(_POLL_S)
+    return running
+
+
+def end_processes(processes: Sequence[WorkerProcess]) -> list[WorkerProcess]:
+    """Ends processes side by side, by force if it has to be; returns those that have not ended."""
+    try:
+        for process in processes:
+            if process.running:
+                process.terminate()
+        for process in wait_for_ends(processes, _TERMINATE_GRACE_S):
+            _logger.info("worker process %d does not end by itself; it is killed", process.pid)
+    finally:
+        # Also when a second Ctrl-C cuts the wait short.
+        for process in processes:
+            process.kill()
+        left = wait_for_ends(processes, _KILL_GRACE_S)
+    return left
+
+
 def start_process(
-    records: WorkerRecords, worker_id: int, make_command: MakeCommand, log_path: Path
+    records: WorkerRecords,
+    worker_id: int,
+    make_command: MakeCommand,
+    log_path: Path,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> WorkerProcess:
     """Starts a process for a worker that has none.
+
+    Args:
+        records: where it is noted.
+        worker_id: the worker.
+        make_command: makes its command line.
+        log_path: where its output goes.
+        environment: variables that it has and this process has not.
 
     Raises:
         JobDirectoryError: its record or its log cannot be written; nothing is started.
@@ -140,7 +168,7 @@ def start_process(
                 stderr=log,
                 # Ctrl-C is for the command, which then ends its workers in its own order.
                 start_new_session=True,
-                env=_inherited_environment(),
+                env={**_inherited_environment(), **environment},
             )
         except OSError as error:
             raise JobFailedError(f"worker {worker_id} cannot be started: {error}") from error

@@ -76,6 +76,11 @@ class WorkerRecords:
         except OSError as error:
             raise JobDirectoryError(f"{path} cannot be written: {error.strerror}") from error
 
+    def worker_ids(self) -> list[int]:
+        """Returns the workers that have a record."""
+        names = (path.stem for path in self._directory.glob("*.json"))
+        return sorted(int(name) for name in names if name.isdecimal())
+
     def remove(self, worker_id: int) -> None:
         """Removes the record of a worker whose process has ended."""
         self._path(worker_id).unlink(missing_ok=True)

@@ -1,27 +1,31 @@
-"""Keeps one worker of a job alive, one process after the other."""
+"""Keeps one worker of a job alive, one process after the other, until it is no longer wanted."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from elasticdl_like.errors import JobDirectoryError, JobFailedError
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.master.progress import JobStatus
-from elasticdl_like.platforms.restart_policy import EndKind, RestartPolicy, describe_end, end_kind
+from elasticdl_like.platforms.restart_policy import RestartPolicy
 from elasticdl_like.platforms.worker_process import (
     MakeCommand,
     WorkerProcess,
+    end_processes,
     find_left_process,
     start_process,
 )
 from elasticdl_like.platforms.worker_record import WorkerRecords
+from elasticdl_like.process_end import EndKind, describe_end, end_kind
 
 _logger = logging.getLogger(__name__)
 
 _TRY_AGAIN_S = 10.0
+_LEAVE_GRACE_S = 60.0
 
 
 class SupervisedJob(Protocol):
@@ -58,6 +62,7 @@ class WorkerSupervisor:
         make_command: makes their command lines.
         policy: when the next one starts.
         clock: monotonic time in seconds.
+        environment: variables that the processes have and this one has not.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class WorkerSupervisor:
         make_command: MakeCommand,
         policy: RestartPolicy,
         clock: Callable[[], float],
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._job = job
         self._worker_id = worker_id
@@ -77,9 +83,26 @@ class WorkerSupervisor:
         self._make_command = make_command
         self._policy = policy
         self._clock = clock
+        self._environment = environment
         self._process: WorkerProcess | None = None
         self._due_s = float("-inf")
         self._killed_because = ""
+        self._leave_by_s: float | None = None
+
+    @property
+    def worker_id(self) -> int:
+        """The worker's number."""
+        return self._worker_id
+
+    @property
+    def process(self) -> WorkerProcess | None:
+        """The process, or None while there is none."""
+        return self._process
+
+    @property
+    def retiring(self) -> bool:
+        """Whether the worker is no longer wanted."""
+        return self._leave_by_s is not None
 
     def begin(self, anew: bool) -> None:
         """Takes over the process that an earlier master left, if there is one.
@@ -108,10 +131,14 @@ class WorkerSupervisor:
     def watch(self) -> None:
         """Does what is due; to be called a few times a second while the job runs."""
         if self._process is None:
-            if self._clock() >= self._due_s:
+            if self._clock() >= self._due_s and not self.retiring:
                 self._start()
-        elif not self._process.running:
+            return
+        if not self._process.running:
             self._ended(self._process)
+            return
+        if self._leave_by_s is not None and self._clock() >= self._leave_by_s:
+            self.kill(f"it did not leave within {_LEAVE_GRACE_S:.0f} s")
 
     def kill(self, reason: str) -> None:
         """Kills a process that has hung; it is lost, and replaced.
@@ -123,25 +150,26 @@ class WorkerSupervisor:
             self._killed_because = reason
             self._process.kill()
 
-    def wait(self, timeout_s: float) -> None:
-        """Waits for the end of a process that has no more work."""
-        if self._process is not None and not self._process.wait(timeout_s):
-            _logger.warning(
-                "worker %d has left the job but does not exit; it is ended", self._worker_id
-            )
+    def retire(self) -> None:
+        """Asks the process to leave the job, with what it has finished; there will be no other."""
+        self._leave_by_s = self._clock() + _LEAVE_GRACE_S
+        if self._process is not None:
+            _logger.info("worker %d is no longer wanted; it is asked to leave", self._worker_id)
+            self._process.terminate()
 
-    def end(self) -> None:
-        """Ends the process; there will be no other.
+    def find_process(self) -> WorkerProcess | None:
+        """Returns the process, also where Ctrl-C came between its start and the note of it.
+
+        Raises:
+            JobDirectoryError: it cannot be told whether there is a process.
+        """
+        return self._process or find_left_process(self._records, self._worker_id, self._log_path)
+
+    def forget(self) -> None:
+        """Notes that the process has been ended, and that there will be no other.
 
         Where the job is not over, because its user ends the command, it goes on later without it.
         """
-        process = self._process
-        if process is None:
-            # Ctrl-C may have come between its start and the note of it.
-            process = find_left_process(self._records, self._worker_id, self._log_path)
-        if process is not None and not process.end():
-            _logger.warning("worker process %d cannot be ended", process.pid)
-            return
         self._records.remove(self._worker_id)
         if self._job.state is JobState.RUNNING:
             self._lose("it was ended with the command")
@@ -149,7 +177,11 @@ class WorkerSupervisor:
     def _start(self) -> None:
         try:
             self._process = start_process(
-                self._records, self._worker_id, self._make_command, self._log_path
+                self._records,
+                self._worker_id,
+                self._make_command,
+                self._log_path,
+                self._environment,
             )
         except JobDirectoryError as error:
             # Such as a full disk, which somebody may make room on.
@@ -168,6 +200,12 @@ class WorkerSupervisor:
     def _ended(self, process: WorkerProcess) -> None:
         # A worker that says goodbye does so before it exits: look again for what it said.
         if self._job.state is not JobState.RUNNING:
+            return
+        if self.retiring:
+            self._retired()
+            return
+        if self._has_left(process):
+            self._let_go()
             return
         kind = EndKind.LOSS if self._killed_because else end_kind(process.exit_code)
         pause_s = self._policy.ended(self._clock(), kind)
@@ -189,19 +227,43 @@ class WorkerSupervisor:
             description += f" ({self._times_crashed()})"
         self._replace(description, pause_s)
 
+    def _has_left(self, process: WorkerProcess) -> bool:
+        """Whether the master has let it go; then the job is over, or will be in a moment."""
+        registered = self._job.registered_incarnation(self._worker_id) is not None
+        return process.exit_code == 0 and not registered
+
+    def _let_go(self) -> None:
+        _logger.info("worker %d has left the job", self._worker_id)
+        self._records.remove(self._worker_id)
+        self._process = None
+        self._due_s = self._clock() + _TRY_AGAIN_S
+
+    def _retired(self) -> None:
+        if self._killed_because:
+            _logger.warning("worker %d: %s, and was killed", self._worker_id, self._killed_because)
+        else:
+            _logger.info("worker %d has left", self._worker_id)
+        self._records.remove(self._worker_id)
+        self._process = None
+        self._lose("it was no longer wanted")
+
     def _replace(self, description: str, pause_s: float) -> None:
         self._lose(description)
         if self._job.state is not JobState.RUNNING:
             return
         self._due_s = self._clock() + pause_s
         status = self._job.status()
+        num_others = len(status.workers)
+        if num_others:
+            others = f"{num_others} other{'s' if num_others > 1 else ''}"
+            how = f"the job goes on with {others}, and"
+        else:
+            how = f"the job goes on from step {status.step:,} (epoch {status.epoch + 1})"
         _logger.warning(
-            "worker %d is lost: %s; the job goes on from step %s (epoch %d) with a new process "
-            "%s; log: %s",
+            "worker %d is lost: %s; %s with a new process %s; log: %s",
             self._worker_id,
             description,
-            f"{status.step:,}",
-            status.epoch + 1,
+            how,
             f"in {pause_s:.0f} s" if pause_s else "now",
             self._log_path,
         )
@@ -213,3 +275,19 @@ class WorkerSupervisor:
 
     def _times_crashed(self) -> str:
         return f"crash {self._policy.crashes}, --max_worker_restarts {self._policy.max_crashes}"
+
+
+def end_all(supervisors: Sequence[WorkerSupervisor]) -> None:
+    """Ends the processes of workers, side by side; there will be no others."""
+    found: list[tuple[WorkerSupervisor, WorkerProcess | None]] = []
+    for supervisor in supervisors:
+        try:
+            found.append((supervisor, supervisor.find_process()))
+        except JobDirectoryError as error:
+            _logger.warning("worker %d cannot be ended: %s", supervisor.worker_id, error)
+    left = end_processes([process for _, process in found if process is not None])
+    for supervisor, process in found:
+        if process is not None and process in left:
+            _logger.warning("worker process %d cannot be ended", process.pid)
+        else:
+            supervisor.forget()

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 
 from google.protobuf.message import DecodeError
 
 from elasticdl_like.errors import InvalidRequestError
 from elasticdl_like.proto import elasticdl_pb2 as pb
+from elasticdl_like.rounds import (
+    AgentPhase,
+    AgentReport,
+    Member,
+    Order,
+    RoundOrder,
+    RoundPlan,
+    StepUse,
+)
 from elasticdl_like.sparse_index import SparseIndex
 from elasticdl_like.tasks import (
     Answer,
@@ -36,6 +46,23 @@ _ANSWER_TO_PROTO = {
     Answer.END: pb.CommitAndLeaseReply.END,
 }
 _ANSWER_FROM_PROTO = {number: answer for answer, number in _ANSWER_TO_PROTO.items()}
+
+_PHASE_TO_PROTO = {
+    AgentPhase.STARTING: pb.STARTING,
+    AgentPhase.IDLE: pb.IDLE,
+    AgentPhase.TRAINING: pb.TRAINING_IN_ROUND,
+    AgentPhase.DONE: pb.DONE,
+}
+_PHASE_FROM_PROTO = {number: phase for phase, number in _PHASE_TO_PROTO.items()}
+
+_ORDER_TO_PROTO = {
+    Order.WAIT: pb.RoundOrder.WAIT,
+    Order.TRAIN: pb.RoundOrder.TRAIN,
+    Order.STOP: pb.RoundOrder.STOP,
+    Order.END: pb.RoundOrder.END,
+    Order.LEAVE: pb.RoundOrder.LEAVE,
+}
+_ORDER_FROM_PROTO = {number: order for order, number in _ORDER_TO_PROTO.items()}
 
 
 def task_type_from_proto(number: int) -> TaskType:
@@ -115,13 +142,16 @@ def lease_from_proto(message: pb.Lease) -> Lease:
 def lease_request_to_proto(request: LeaseRequest) -> pb.CommitAndLeaseRequest:
     """Returns the message of a request for leases."""
     return pb.CommitAndLeaseRequest(
-        caller=pb.Caller(worker_id=request.worker_id, incarnation=request.incarnation),
+        caller=pb.Caller(
+            worker_id=request.worker_id, incarnation=request.incarnation, round=request.round
+        ),
         sequence=request.sequence,
         epoch=epoch_key_to_proto(request.key),
         commits=[_commit_to_proto(commit) for commit in request.commits],
         max_leases=request.max_leases,
         returned=request.returned,
         loss=request.loss,
+        step=request.step,
     )
 
 
@@ -137,6 +167,8 @@ def lease_request_from_proto(message: pb.CommitAndLeaseRequest) -> LeaseRequest:
         message.max_leases,
         list(message.returned),
         message.loss if message.HasField("loss") else None,
+        caller.round,
+        message.step,
     )
 
 
@@ -159,6 +191,7 @@ def lease_reply_to_proto(reply: LeaseReply) -> pb.CommitAndLeaseReply:
         leases=[lease_to_proto(lease) for lease in reply.leases],
         fenced_steps=reply.fenced_steps,
         recalled=reply.recalled,
+        firm_step=reply.firm_step,
     )
 
 
@@ -169,6 +202,7 @@ def lease_reply_from_proto(message: pb.CommitAndLeaseReply) -> LeaseReply:
         [lease_from_proto(lease) for lease in message.leases],
         list(message.fenced_steps),
         message.recalled,
+        message.firm_step,
     )
 
 
@@ -200,6 +234,117 @@ def start_point_from_proto(message: pb.StartPoint) -> StartPoint:
     )
 
 
+def round_plan_to_proto(plan: RoundPlan) -> pb.RoundPlan:
+    """Returns the message of a round."""
+    return pb.RoundPlan(
+        number=plan.number,
+        members=[
+            pb.Member(
+                worker_id=member.worker_id,
+                agent_address=member.agent_address,
+                trainer_address=member.trainer_address,
+            )
+            for member in plan.members
+        ],
+        start=start_point_to_proto(plan.start),
+        holders=plan.holders,
+    )
+
+
+def round_plan_from_proto(message: pb.RoundPlan) -> RoundPlan:
+    """Returns the round of a message."""
+    return RoundPlan(
+        message.number,
+        tuple(
+            Member(member.worker_id, member.agent_address, member.trainer_address)
+            for member in message.members
+        ),
+        start_point_from_proto(message.start),
+        tuple(message.holders),
+    )
+
+
+def round_order_to_proto(order: RoundOrder) -> pb.RoundOrder:
+    """Returns the message of an order."""
+    return pb.RoundOrder(
+        order=_ORDER_TO_PROTO[order.order],
+        round=order.round,
+        plan=None if order.plan is None else round_plan_to_proto(order.plan),
+    )
+
+
+def round_order_from_proto(message: pb.RoundOrder) -> RoundOrder:
+    """Returns the order of a message; raises InvalidRequestError for one that is not known."""
+    if message.order not in _ORDER_FROM_PROTO:
+        raise InvalidRequestError(
+            f"the master's order {message.order} is not known; use one version of elasticdl "
+            "everywhere"
+        )
+    return RoundOrder(
+        _ORDER_FROM_PROTO[message.order],
+        message.round,
+        round_plan_from_proto(message.plan) if message.HasField("plan") else None,
+    )
+
+
+def agent_report_to_proto(report: AgentReport) -> pb.AgentReport:
+    """Returns the message of an agent's report."""
+    return pb.AgentReport(
+        phase=_PHASE_TO_PROTO[report.phase],
+        agent_address=report.agent_address,
+        trainer_address=report.trainer_address,
+        round=report.round,
+        step=report.step,
+        holds_state=report.holds_state,
+        uses=[
+            pb.StepUse(step=use.step, intervals=_intervals_to_proto(use.intervals))
+            for use in report.uses
+        ],
+        problem=report.problem,
+        exchanging_s=report.exchanging_s,
+        leaving=report.leaving,
+    )
+
+
+def agent_report_from_proto(message: pb.AgentReport) -> AgentReport:
+    """Returns the report of a message; raises InvalidRequestError for a phase not known."""
+    if message.phase not in _PHASE_FROM_PROTO:
+        raise InvalidRequestError(
+            f"the agent's phase {message.phase} is not known; use one version of elasticdl "
+            "everywhere"
+        )
+    return AgentReport(
+        _PHASE_FROM_PROTO[message.phase],
+        message.agent_address,
+        message.trainer_address,
+        message.round,
+        message.step,
+        message.holds_state,
+        tuple(StepUse(use.step, _intervals_from_proto(use.intervals)) for use in message.uses),
+        message.problem,
+        message.exchanging_s,
+        message.leaving,
+    )
+
+
+def _intervals_to_proto(intervals: Iterable[Interval]) -> list[pb.Interval]:
+    return [
+        pb.Interval(
+            token=interval.token,
+            start_position=interval.start_position,
+            end_position=interval.end_position,
+        )
+        for interval in intervals
+    ]
+
+
+def _intervals_from_proto(messages: Iterable[pb.Interval]) -> list[Interval]:
+    return [
+        Interval(message.token, message.start_position, message.end_position)
+        for message in messages
+    ]
+
+
 def _index_from_proto(message: pb.Task) -> SparseIndex | None:
     if not message.index_records:
         return None
@@ -209,14 +354,7 @@ def _index_from_proto(message: pb.Task) -> SparseIndex | None:
 def _commit_to_proto(commit: Commit) -> pb.Commit:
     return pb.Commit(
         step=commit.step,
-        intervals=[
-            pb.Interval(
-                token=interval.token,
-                start_position=interval.start_position,
-                end_position=interval.end_position,
-            )
-            for interval in commit.intervals
-        ],
+        intervals=_intervals_to_proto(commit.intervals),
         problem=commit.problem,
         mark=commit.mark,
     )
@@ -225,10 +363,7 @@ def _commit_to_proto(commit: Commit) -> pb.Commit:
 def _commit_from_proto(message: pb.Commit) -> Commit:
     return Commit(
         message.step,
-        [
-            Interval(interval.token, interval.start_position, interval.end_position)
-            for interval in message.intervals
-        ],
+        _intervals_from_proto(message.intervals),
         message.problem,
         message.mark,
     )

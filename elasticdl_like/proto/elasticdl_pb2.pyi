@@ -12,9 +12,20 @@ class TaskType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRAINING: _ClassVar[TaskType]
     EVALUATION: _ClassVar[TaskType]
     PREDICTION: _ClassVar[TaskType]
+
+class AgentPhase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STARTING: _ClassVar[AgentPhase]
+    IDLE: _ClassVar[AgentPhase]
+    TRAINING_IN_ROUND: _ClassVar[AgentPhase]
+    DONE: _ClassVar[AgentPhase]
 TRAINING: TaskType
 EVALUATION: TaskType
 PREDICTION: TaskType
+STARTING: AgentPhase
+IDLE: AgentPhase
+TRAINING_IN_ROUND: AgentPhase
+DONE: AgentPhase
 
 class EpochKey(_message.Message):
     __slots__ = ("type", "epoch", "step")
@@ -85,12 +96,14 @@ class Commit(_message.Message):
     def __init__(self, step: _Optional[int] = ..., intervals: _Optional[_Iterable[_Union[Interval, _Mapping]]] = ..., problem: _Optional[str] = ..., mark: bool = ...) -> None: ...
 
 class Caller(_message.Message):
-    __slots__ = ("worker_id", "incarnation")
+    __slots__ = ("worker_id", "incarnation", "round")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
     worker_id: int
     incarnation: str
-    def __init__(self, worker_id: _Optional[int] = ..., incarnation: _Optional[str] = ...) -> None: ...
+    round: int
+    def __init__(self, worker_id: _Optional[int] = ..., incarnation: _Optional[str] = ..., round: _Optional[int] = ...) -> None: ...
 
 class RegisterRequest(_message.Message):
     __slots__ = ("incarnation", "worker_id", "description")
@@ -134,7 +147,7 @@ class StartPoint(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., step: _Optional[int] = ..., checkpoint: _Optional[str] = ..., evaluated: _Optional[_Union[EpochKey, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class CommitAndLeaseRequest(_message.Message):
-    __slots__ = ("caller", "sequence", "epoch", "commits", "max_leases", "loss", "returned")
+    __slots__ = ("caller", "sequence", "epoch", "commits", "max_leases", "loss", "returned", "step")
     CALLER_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -142,6 +155,7 @@ class CommitAndLeaseRequest(_message.Message):
     MAX_LEASES_FIELD_NUMBER: _ClassVar[int]
     LOSS_FIELD_NUMBER: _ClassVar[int]
     RETURNED_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
     caller: Caller
     sequence: int
     epoch: EpochKey
@@ -149,10 +163,11 @@ class CommitAndLeaseRequest(_message.Message):
     max_leases: int
     loss: float
     returned: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., sequence: _Optional[int] = ..., epoch: _Optional[_Union[EpochKey, _Mapping]] = ..., commits: _Optional[_Iterable[_Union[Commit, _Mapping]]] = ..., max_leases: _Optional[int] = ..., loss: _Optional[float] = ..., returned: _Optional[_Iterable[int]] = ...) -> None: ...
+    step: int
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., sequence: _Optional[int] = ..., epoch: _Optional[_Union[EpochKey, _Mapping]] = ..., commits: _Optional[_Iterable[_Union[Commit, _Mapping]]] = ..., max_leases: _Optional[int] = ..., loss: _Optional[float] = ..., returned: _Optional[_Iterable[int]] = ..., step: _Optional[int] = ...) -> None: ...
 
 class CommitAndLeaseReply(_message.Message):
-    __slots__ = ("answer", "leases", "fenced_steps", "recalled")
+    __slots__ = ("answer", "leases", "fenced_steps", "recalled", "firm_step")
     class Answer(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         LEASED: _ClassVar[CommitAndLeaseReply.Answer]
@@ -167,11 +182,13 @@ class CommitAndLeaseReply(_message.Message):
     LEASES_FIELD_NUMBER: _ClassVar[int]
     FENCED_STEPS_FIELD_NUMBER: _ClassVar[int]
     RECALLED_FIELD_NUMBER: _ClassVar[int]
+    FIRM_STEP_FIELD_NUMBER: _ClassVar[int]
     answer: CommitAndLeaseReply.Answer
     leases: _containers.RepeatedCompositeFieldContainer[Lease]
     fenced_steps: _containers.RepeatedScalarFieldContainer[int]
     recalled: int
-    def __init__(self, answer: _Optional[_Union[CommitAndLeaseReply.Answer, str]] = ..., leases: _Optional[_Iterable[_Union[Lease, _Mapping]]] = ..., fenced_steps: _Optional[_Iterable[int]] = ..., recalled: _Optional[int] = ...) -> None: ...
+    firm_step: int
+    def __init__(self, answer: _Optional[_Union[CommitAndLeaseReply.Answer, str]] = ..., leases: _Optional[_Iterable[_Union[Lease, _Mapping]]] = ..., fenced_steps: _Optional[_Iterable[int]] = ..., recalled: _Optional[int] = ..., firm_step: _Optional[int] = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
     __slots__ = ("caller", "answered_sequence", "held", "seconds_spent", "num_retries")
@@ -298,3 +315,123 @@ class StatusReply(_message.Message):
     STATUS_JSON_FIELD_NUMBER: _ClassVar[int]
     status_json: str
     def __init__(self, status_json: _Optional[str] = ...) -> None: ...
+
+class Member(_message.Message):
+    __slots__ = ("worker_id", "agent_address", "trainer_address")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    TRAINER_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    worker_id: int
+    agent_address: str
+    trainer_address: str
+    def __init__(self, worker_id: _Optional[int] = ..., agent_address: _Optional[str] = ..., trainer_address: _Optional[str] = ...) -> None: ...
+
+class RoundPlan(_message.Message):
+    __slots__ = ("number", "members", "start", "holders")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    HOLDERS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    members: _containers.RepeatedCompositeFieldContainer[Member]
+    start: StartPoint
+    holders: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, number: _Optional[int] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., start: _Optional[_Union[StartPoint, _Mapping]] = ..., holders: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class StepUse(_message.Message):
+    __slots__ = ("step", "intervals")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    INTERVALS_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    intervals: _containers.RepeatedCompositeFieldContainer[Interval]
+    def __init__(self, step: _Optional[int] = ..., intervals: _Optional[_Iterable[_Union[Interval, _Mapping]]] = ...) -> None: ...
+
+class AgentReport(_message.Message):
+    __slots__ = ("phase", "agent_address", "trainer_address", "round", "step", "holds_state", "uses", "problem", "exchanging_s", "leaving")
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    TRAINER_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    HOLDS_STATE_FIELD_NUMBER: _ClassVar[int]
+    USES_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    EXCHANGING_S_FIELD_NUMBER: _ClassVar[int]
+    LEAVING_FIELD_NUMBER: _ClassVar[int]
+    phase: AgentPhase
+    agent_address: str
+    trainer_address: str
+    round: int
+    step: int
+    holds_state: bool
+    uses: _containers.RepeatedCompositeFieldContainer[StepUse]
+    problem: str
+    exchanging_s: float
+    leaving: bool
+    def __init__(self, phase: _Optional[_Union[AgentPhase, str]] = ..., agent_address: _Optional[str] = ..., trainer_address: _Optional[str] = ..., round: _Optional[int] = ..., step: _Optional[int] = ..., holds_state: bool = ..., uses: _Optional[_Iterable[_Union[StepUse, _Mapping]]] = ..., problem: _Optional[str] = ..., exchanging_s: _Optional[float] = ..., leaving: bool = ...) -> None: ...
+
+class RoundOrder(_message.Message):
+    __slots__ = ("order", "round", "plan")
+    class Order(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        WAIT: _ClassVar[RoundOrder.Order]
+        TRAIN: _ClassVar[RoundOrder.Order]
+        STOP: _ClassVar[RoundOrder.Order]
+        END: _ClassVar[RoundOrder.Order]
+        LEAVE: _ClassVar[RoundOrder.Order]
+    WAIT: RoundOrder.Order
+    TRAIN: RoundOrder.Order
+    STOP: RoundOrder.Order
+    END: RoundOrder.Order
+    LEAVE: RoundOrder.Order
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    order: RoundOrder.Order
+    round: int
+    plan: RoundPlan
+    def __init__(self, order: _Optional[_Union[RoundOrder.Order, str]] = ..., round: _Optional[int] = ..., plan: _Optional[_Union[RoundPlan, _Mapping]] = ...) -> None: ...
+
+class RendezvousRequest(_message.Message):
+    __slots__ = ("caller", "report", "known")
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    caller: Caller
+    report: AgentReport
+    known: RoundOrder
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., report: _Optional[_Union[AgentReport, _Mapping]] = ..., known: _Optional[_Union[RoundOrder, _Mapping]] = ...) -> None: ...
+
+class RendezvousReply(_message.Message):
+    __slots__ = ("order",)
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    order: RoundOrder
+    def __init__(self, order: _Optional[_Union[RoundOrder, _Mapping]] = ...) -> None: ...
+
+class ScaleRequest(_message.Message):
+    __slots__ = ("num_workers",)
+    NUM_WORKERS_FIELD_NUMBER: _ClassVar[int]
+    num_workers: int
+    def __init__(self, num_workers: _Optional[int] = ...) -> None: ...
+
+class ScaleReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class FetchStateRequest(_message.Message):
+    __slots__ = ("step", "offset")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    offset: int
+    def __init__(self, step: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class StateChunk(_message.Message):
+    __slots__ = ("data", "crc", "size_bytes")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    CRC_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    crc: int
+    size_bytes: int
+    def __init__(self, data: _Optional[bytes] = ..., crc: _Optional[int] = ..., size_bytes: _Optional[int] = ...) -> None: ...

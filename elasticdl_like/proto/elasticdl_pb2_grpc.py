@@ -79,6 +79,16 @@ class MasterStub(object):
                 request_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.StatusRequest.SerializeToString,
                 response_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.StatusReply.FromString,
                 _registered_method=True)
+        self.Rendezvous = channel.unary_unary(
+                '/elasticdl.Master/Rendezvous',
+                request_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.RendezvousRequest.SerializeToString,
+                response_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.RendezvousReply.FromString,
+                _registered_method=True)
+        self.Scale = channel.unary_unary(
+                '/elasticdl.Master/Scale',
+                request_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.ScaleRequest.SerializeToString,
+                response_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.ScaleReply.FromString,
+                _registered_method=True)
 
 
 class MasterServicer(object):
@@ -144,6 +154,21 @@ class MasterServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Rendezvous(self, request, context):
+        """An agent says how its worker stands, and is told what to do. The answer comes when it is
+        another than the one that the agent has, or after a while.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Scale(self, request, context):
+        """Changes how many workers train the model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MasterServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -191,6 +216,16 @@ def add_MasterServicer_to_server(servicer, server):
                     servicer.Status,
                     request_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.StatusRequest.FromString,
                     response_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.StatusReply.SerializeToString,
+            ),
+            'Rendezvous': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rendezvous,
+                    request_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.RendezvousRequest.FromString,
+                    response_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.RendezvousReply.SerializeToString,
+            ),
+            'Scale': grpc.unary_unary_rpc_method_handler(
+                    servicer.Scale,
+                    request_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.ScaleRequest.FromString,
+                    response_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.ScaleReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -436,6 +471,136 @@ class Master(object):
             '/elasticdl.Master/Status',
             elasticdl__like_dot_proto_dot_elasticdl__pb2.StatusRequest.SerializeToString,
             elasticdl__like_dot_proto_dot_elasticdl__pb2.StatusReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rendezvous(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/elasticdl.Master/Rendezvous',
+            elasticdl__like_dot_proto_dot_elasticdl__pb2.RendezvousRequest.SerializeToString,
+            elasticdl__like_dot_proto_dot_elasticdl__pb2.RendezvousReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Scale(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/elasticdl.Master/Scale',
+            elasticdl__like_dot_proto_dot_elasticdl__pb2.ScaleRequest.SerializeToString,
+            elasticdl__like_dot_proto_dot_elasticdl__pb2.ScaleReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class AgentStub(object):
+    """Served by the agent of each worker, for the other agents.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.FetchState = channel.unary_stream(
+                '/elasticdl.Agent/FetchState',
+                request_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.FetchStateRequest.SerializeToString,
+                response_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.StateChunk.FromString,
+                _registered_method=True)
+
+
+class AgentServicer(object):
+    """Served by the agent of each worker, for the other agents.
+    """
+
+    def FetchState(self, request, context):
+        """Sends the state of a model that the agent holds, from some byte on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_AgentServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'FetchState': grpc.unary_stream_rpc_method_handler(
+                    servicer.FetchState,
+                    request_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.FetchStateRequest.FromString,
+                    response_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.StateChunk.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'elasticdl.Agent', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('elasticdl.Agent', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Agent(object):
+    """Served by the agent of each worker, for the other agents.
+    """
+
+    @staticmethod
+    def FetchState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/elasticdl.Agent/FetchState',
+            elasticdl__like_dot_proto_dot_elasticdl__pb2.FetchStateRequest.SerializeToString,
+            elasticdl__like_dot_proto_dot_elasticdl__pb2.StateChunk.FromString,
             options,
             channel_credentials,
             insecure,

@@ -13,6 +13,7 @@ from elasticdl_like.errors import (
     MasterUnavailableError,
     PermanentError,
     RetryableError,
+    RoundOverError,
     UnknownWorkerError,
 )
 
@@ -20,6 +21,7 @@ _CODE_OF_ERROR: dict[type[ElasticdlError], grpc.StatusCode] = {
     UnknownWorkerError: grpc.StatusCode.NOT_FOUND,
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     JobFailedError: grpc.StatusCode.ABORTED,
+    RoundOverError: grpc.StatusCode.OUT_OF_RANGE,
     JobDirectoryError: grpc.StatusCode.FAILED_PRECONDITION,
     AuthenticationError: grpc.StatusCode.UNAUTHENTICATED,
     MasterUnavailableError: grpc.StatusCode.UNAVAILABLE,

@@ -7,13 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from elasticdl_like.data_readers.equal_records import LONG_RECORD_BYTES
 from elasticdl_like.data_readers.reading import batch_bytes, batch_size
 from elasticdl_like.worker.blocks import Block
 from elasticdl_like.worker.columns import Structure, misfit, to_arrays
-from elasticdl_like.worker.string_tensor import encode_strings
-
-_LONG_STRING_BYTES = 512
-_NO_STRINGS = np.empty((0, 0), object)
+from elasticdl_like.worker.string_tensor import FIELD_NAME, MESSAGE_TYPE, encode_strings
 
 
 class BlockCoding(Protocol):
@@ -70,8 +68,8 @@ class _ArrayCoding:
 class _StringCoding:
     """When a record is nothing but a string: as a message, or as an array when strings are long.
 
-    A message is copied twice more, in threads of TensorFlow: for long strings that costs more than
-    it saves. Whichever it is not is empty.
+    A message is copied once more, in a thread of TensorFlow: for long strings that costs more than
+    it saves. Beside a message there is an array of as many batches without strings.
     """
 
     signature = (tf.TensorSpec([], tf.string), tf.TensorSpec([None, None], tf.string))
@@ -82,18 +80,21 @@ class _StringCoding:
 
     def encode(self, block: Block) -> Any:
         records = block.records
-        if batch_bytes(records) > _LONG_STRING_BYTES * batch_size(records):
+        if batch_bytes(records) > LONG_RECORD_BYTES * batch_size(records):
             return b"", block.reshape(to_arrays(records, self._spec, self._reader_name))
         try:
             if isinstance(records, dict):
                 raise TypeError(f"expected bytes, found columns {list(records)}")
-            return encode_strings(records, block.shape), _NO_STRINGS
+            return encode_strings(records), np.empty((len(block.plans), 0), object)
         except TypeError as error:
             raise misfit(self._reader_name, self._spec, error) from error
 
     def decode(self, encoded: Any) -> Any:
         message, array = encoded
-        strings = tf.cond(
-            tf.equal(message, b""), lambda: array, lambda: tf.io.parse_tensor(message, tf.string)
-        )
+
+        def parsed() -> Any:
+            decoded = tf.io.decode_proto(message, MESSAGE_TYPE, [FIELD_NAME], [tf.string])
+            return tf.reshape(decoded.values[0], [tf.shape(array)[0], -1])
+
+        strings = tf.cond(tf.equal(message, b""), lambda: array, parsed)
         return tf.ensure_shape(strings, [None, None])

@@ -14,8 +14,8 @@ from elasticdl_like.tasks import Interval, Lease
 
 # A block is what one Python call hands to TensorFlow. Larger ones cost less for each record; the
 # time bound keeps a slow source from holding back batches that are ready.
-_BLOCK_RECORDS = 4096
-_BLOCK_BYTES = 1 << 23
+_BLOCK_RECORDS = 1 << 14
+_BLOCK_BYTES = 1 << 21
 _BLOCK_SECONDS = 0.02
 
 
@@ -67,17 +67,22 @@ class Batch:
         problem: why the records cannot be used, or "".
         aligned: whether, once the batch is used, what was used is what was committed: no lease has
             elements in this batch, or an earlier one, that a later batch commits.
+        idle: whether it is no batch at all: there is nothing to lease for the moment.
     """
 
     data: Any
     pieces: Sequence[Piece]
     problem: str = ""
     aligned: bool = True
+    idle: bool = False
 
     @property
     def intervals(self) -> list[Interval]:
         """What to commit once the batch is used."""
         return [piece.interval for piece in self.pieces]
+
+
+IDLE = Batch(None, (), idle=True)
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,19 @@ class HeldRecords:
         self._size += batch_size(records)
         self._bytes += batch_bytes(records)
         self._batches.append(records)
-        self._pieces.append(piece)
+        if self.are_followed_by(piece):
+            # One interval to commit, however many parts a lease is read in.
+            last = self._pieces[-1]
+            self._pieces[-1] = Piece(last.lease, last.start_position, piece.end_position)
+        else:
+            self._pieces.append(piece)
+
+    def are_followed_by(self, piece: Piece) -> bool:
+        """Returns whether the last of the records are those of the same lease before a piece."""
+        if not self._pieces:
+            return False
+        last = self._pieces[-1]
+        return last.lease.token == piece.lease.token and last.end_position == piece.start_position
 
     def is_enough(self) -> bool:
         """Returns whether what is held is worth a block, or has been held for long."""

@@ -17,7 +17,7 @@ class CheckpointPolicy:
     Args:
         config: the job's wishes.
         step: the last step that needs no checkpoint: 0, or that of the one training goes on from.
-        now_s: the time, by the clock that the methods are given.
+        now_s: when that one was taken, by the clock that the methods are given.
     """
 
     def __init__(self, config: CheckpointConfig, step: int, now_s: float) -> None:
@@ -52,3 +52,7 @@ class CheckpointPolicy:
         self._step = step
         self._taken_s = now_s
         self._has_taken = True
+
+    def age_s(self, now_s: float) -> float:
+        """Returns how long ago the last checkpoint was taken, or the policy began."""
+        return now_s - self._taken_s

@@ -7,11 +7,13 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from elasticdl_like.errors import CorruptDataError, DataError
-from elasticdl_like.worker.checkpoint_writer import MODEL_FILE, OPTIMIZER_FILE
+from elasticdl_like.worker.checkpoint_writer import CALLBACKS_FILE, MODEL_FILE, OPTIMIZER_FILE
+from elasticdl_like.worker.plain_values import decode_value
 from elasticdl_like.worker.variable_file import assign_variables
 
 _logger = logging.getLogger(__name__)
@@ -31,6 +33,21 @@ def restore_checkpoint(model: keras.Model, checkpoint: Path) -> None:
     assign_variables(checkpoint / MODEL_FILE, model.variables)
     assign_variables(checkpoint / OPTIMIZER_FILE, model.optimizer.variables)
     _logger.info("training goes on from %s", checkpoint)
+
+
+def read_callback_states(checkpoint: Path) -> dict[str, Any]:
+    """Returns what callbacks remembered when a checkpoint was taken; nothing if it has none.
+
+    Raises:
+        DataError: there is no such checkpoint.
+        CorruptDataError: the file is not as it was written.
+    """
+    if CALLBACKS_FILE not in _listed_files(checkpoint):
+        return {}
+    _verify(checkpoint, [CALLBACKS_FILE])
+    path = checkpoint / CALLBACKS_FILE
+    states: dict[str, Any] = decode_value(path.read_bytes(), str(path))
+    return states
 
 
 def load_initial_weights(model: keras.Model, directory: Path) -> None:
@@ -56,16 +73,23 @@ def load_initial_weights(model: keras.Model, directory: Path) -> None:
     _logger.info("the weights start from %s", checkpoint)
 
 
-def _verify(checkpoint: Path, names: Sequence[str]) -> None:
-    """Compares files of a checkpoint with what its manifest says of them."""
+def _listed_files(checkpoint: Path) -> dict[str, tuple[int, str]]:
+    """Returns the size in bytes and the SHA-256 of each file, by its manifest."""
     try:
         manifest = json.loads((checkpoint / _MANIFEST).read_text(encoding="utf-8"))
-        expected = {
-            name: (manifest["files"][name]["size_bytes"], manifest["files"][name]["sha256"])
-            for name in names
+        return {
+            name: (each["size_bytes"], each["sha256"]) for name, each in manifest["files"].items()
         }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unreadable(checkpoint, error) from error
+
+
+def _verify(checkpoint: Path, names: Sequence[str]) -> None:
+    """Compares files of a checkpoint with what its manifest says of them."""
+    listed = _listed_files(checkpoint)
+    try:
         for name in names:
-            size_bytes, sha256 = expected[name]
+            size_bytes, sha256 = listed[name]
             found_bytes = (checkpoint / name).stat().st_size
             if found_bytes != size_bytes:
                 raise _damaged(
@@ -76,11 +100,15 @@ def _verify(checkpoint: Path, names: Sequence[str]) -> None:
             with (checkpoint / name).open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                     raise _damaged(checkpoint / name, 0, "not as it was written, by its SHA-256")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"the checkpoint {checkpoint} cannot be read: {error}; "
-            "remove this directory to go on from an older one"
-        ) from error
+    except (OSError, KeyError) as error:
+        raise _unreadable(checkpoint, error) from error
+
+
+def _unreadable(checkpoint: Path, error: Exception) -> DataError:
+    return DataError(
+        f"the checkpoint {checkpoint} cannot be read: {error}; "
+        "remove this directory to go on from an older one"
+    )
 
 
 def _damaged(path: Path, offset_bytes: int, problem: str) -> CorruptDataError:

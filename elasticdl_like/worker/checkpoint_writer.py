@@ -4,30 +4,35 @@ A checkpoint is a directory `checkpoint-<step>`:
 
     model.npz       the model's variables, those that are not trained among them
     optimizer.npz   the optimizer's variables, its iterations and learning rate among them
+    callbacks.npz   the states of callbacks (plain_values.py), when there are any
     manifest.json   step, epoch, where the data was, size and SHA-256 of the files; by the master
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from elasticdl_like.errors import ElasticdlError, InvalidRequestError, JobDirectoryError
 from elasticdl_like.worker.master_client import MasterClient
+from elasticdl_like.worker.plain_values import encode_value
 from elasticdl_like.worker.variable_file import VariableCopy, copy_variables, write_variables
 
 MODEL_FILE = "model.npz"
 OPTIMIZER_FILE = "optimizer.npz"
+CALLBACKS_FILE = "callbacks.npz"
 
 _logger = logging.getLogger(__name__)
 
@@ -40,6 +45,7 @@ class _Snapshot:
 
     step: int
     files: dict[str, Sequence[VariableCopy]]
+    callback_states: bytes
 
 
 class _GivenUpError(Exception):
@@ -66,12 +72,19 @@ class CheckpointWriter:
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
 
-    def save(self, model: keras.Model, step: int) -> None:
+    def save(
+        self, model: keras.Model, step: int, callback_states: Mapping[str, Any] | None = None
+    ) -> None:
         """Takes a checkpoint of a model and its optimizer. Returns once they may change again.
 
         Nothing is done once the writer is closed, or the master has refused this worker.
 
         The master has to know of the mark at this step: the checkpoint may be published at once.
+
+        Args:
+            model: the model.
+            step: the last finished step.
+            callback_states: what callbacks remember, as `capture_states` returns it.
 
         Raises:
             ModelDefinitionError: a variable does not hold numbers.
@@ -87,6 +100,7 @@ class CheckpointWriter:
                 MODEL_FILE: copy_variables(model.variables),
                 OPTIMIZER_FILE: copy_variables(model.optimizer.variables),
             },
+            encode_value(callback_states) if callback_states else b"",
         )
         _logger.debug("step %d copied in %.3f s", step, time.perf_counter() - start_s)
         with self._changed:
@@ -162,6 +176,9 @@ class CheckpointWriter:
             for name, copies in snapshot.files.items():
                 sha256 = write_variables(written / name, copies, self._check_wanted)
                 files[name] = ((written / name).stat().st_size, sha256)
+            if states := snapshot.callback_states:
+                _write_through(written / CALLBACKS_FILE, states)
+                files[CALLBACKS_FILE] = (len(states), hashlib.sha256(states).hexdigest())
             published = self._client.publish_checkpoint(written, snapshot.step, files)
         except (OSError, JobDirectoryError, InvalidRequestError) as error:
             _logger.warning(
@@ -187,3 +204,10 @@ def _yield_to_training() -> None:
     if sys.platform == "linux":  # elsewhere it would be the priority of the process
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -36,6 +36,36 @@ class _Opened:
     stub: Any
 
 
+class Interrupt:
+    """Ends a call that waits in another thread, because what it says is no longer true."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._call: Any = None
+        self._is_set = False
+
+    @property
+    def is_set(self) -> bool:
+        """Whether `set` was called."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Ends the call that waits, and those that begin from now on."""
+        with self._lock:
+            self._is_set = True
+            call = self._call
+        if call is not None:
+            call.cancel()
+
+    def result(self, call: Any) -> Any:
+        """Returns the reply of a call that was begun; raises what gRPC raises."""
+        with self._lock:
+            self._call = call
+        if self._is_set:
+            call.cancel()
+        return call.result()
+
+
 class MasterConnection:
     """Calls the master, again and again if need be; any thread may.
 
@@ -53,13 +83,16 @@ class MasterConnection:
         self._closed = threading.Event()
         self._jitter = random.Random()
 
-    def call(self, method: str, request: Any, timeout_s: float) -> Any:
-        """Returns the master's reply.
+    def call(
+        self, method: str, request: Any, timeout_s: float, interrupt: Interrupt | None = None
+    ) -> Any:
+        """Returns the master's reply, or None if the call was interrupted.
 
         Args:
             method: the name of the RPC.
             request: its message.
             timeout_s: how long one try may take.
+            interrupt: ends the call early; None for a call that nobody interrupts.
 
         Raises:
             MasterLostError: the master was silent for too long, or the connection was closed.
@@ -69,12 +102,14 @@ class MasterConnection:
         pause_s = _FIRST_PAUSE_S
         look_again = False
         while True:
-            error = self._try(method, request, timeout_s, look_again)
+            error = self._try(method, request, timeout_s, look_again, interrupt)
             if not isinstance(error, RetryableError):
                 self._note_answer()
                 if isinstance(error, ElasticdlError):
                     raise error
                 return error
+            if interrupt is not None and interrupt.is_set:
+                return None
             if self._closed.is_set():
                 raise MasterLostError(f"the connection to {self._locator} was closed") from error
             self._note_silence(error)
@@ -96,14 +131,24 @@ class MasterConnection:
                 self._opened.channel.close()
 
     def _try(
-        self, method: str, request: Any, timeout_s: float, look_again: bool
+        self,
+        method: str,
+        request: Any,
+        timeout_s: float,
+        look_again: bool,
+        interrupt: Interrupt | None,
     ) -> Any | ElasticdlError:
         try:
             stub = self._stub(look_again)
         except MasterUnavailableError as error:
             return error
         try:
-            return getattr(stub, method)(request, timeout=timeout_s)
+            call = getattr(stub, method)
+            if interrupt is None:
+                return call(request, timeout=timeout_s)
+            return interrupt.result(call.future(request, timeout=timeout_s))
+        except grpc.FutureCancelledError:
+            return MasterUnavailableError("the call was cancelled")
         except grpc.RpcError as error:
             code = error.code()
             typed = error_from_status(code, error.details() or code.name)

@@ -14,11 +14,12 @@ from elasticdl_like.errors import DataError, ModelDefinitionError
 from elasticdl_like.tasks import TaskType
 from elasticdl_like.time_spent import Activity
 from elasticdl_like.worker.block_coding import block_coding
-from elasticdl_like.worker.blocks import Batch, Block, HeldRecords, Piece, cut
+from elasticdl_like.worker.blocks import IDLE, Batch, Block, HeldRecords, Piece, cut
 from elasticdl_like.worker.columns import record_spec, to_arrays
 from elasticdl_like.worker.element_iterator import element_iterator
 from elasticdl_like.worker.feed_pipeline import FeedPipeline
 from elasticdl_like.worker.read_ahead import DEFAULT_PREFETCH_BYTES, ReadAhead, ReadLease
+from elasticdl_like.worker.round_feed_pipeline import RoundFeedPipeline
 from elasticdl_like.worker.task_stream import Signal, TaskStream
 from elasticdl_like.worker.user_code import explained
 
@@ -51,6 +52,10 @@ class BatchPipeline(Protocol):
         held back would keep the epoch from ending. Records that cannot be read, or that
         `feed_batch` cannot parse, come as batches without data that say what the problem is.
 
+        In a round, where all members step together, every batch is aligned. While there is nothing
+        to lease, `IDLE` is yielded again and again, instead of a wait. It does not stand for
+        waiting until records are read.
+
         Raises:
             ModelDefinitionError: `feed` or `feed_batch` failed.
             PermanentError: the master has no more leases for this worker, for whatever reason.
@@ -68,6 +73,7 @@ def make_pipeline(
     feed_batch: Callable[..., Any] | None,
     read_threads: int = 0,
     prefetch_bytes: int = DEFAULT_PREFETCH_BYTES,
+    in_round: bool = False,
 ) -> BatchPipeline:
     """Returns the pipeline for `feed_batch`, or, when there is none, for `feed`.
 
@@ -79,15 +85,17 @@ def make_pipeline(
         feed_batch: `(records, mode, metadata)` -> the batch.
         read_threads: how many leases are read at once at most; 0 for as suits the machine.
         prefetch_bytes: about how much is read ahead.
+        in_round: whether the batches are for training in a round of several workers.
 
     Raises:
         ModelDefinitionError: `feed` or `feed_batch` fails when it is traced.
     """
-    ahead = ReadAhead(reader, read_threads, prefetch_bytes)
+    ahead = ReadAhead(reader, read_threads, prefetch_bytes, in_parts=feed_batch is not None)
     if feed_batch is not None:
-        return FeedBatchPipeline(ahead, mode, minibatch_size, feed_batch)
+        return FeedBatchPipeline(ahead, mode, minibatch_size, feed_batch, in_round)
     if feed is not None:
-        return FeedPipeline(ahead, mode, minibatch_size, feed)
+        pipeline = RoundFeedPipeline if in_round else FeedPipeline
+        return pipeline(ahead, mode, minibatch_size, feed)
     raise ModelDefinitionError("the model definition file has neither feed_batch nor feed")
 
 
@@ -116,9 +124,11 @@ class FeedBatchPipeline:
         mode: TaskType,
         minibatch_size: int,
         feed_batch: Callable[..., Any],
+        in_round: bool = False,
     ) -> None:
         reader = ahead.reader
         self._ahead = ahead
+        self._in_round = in_round
         self._time_spent = ahead.time_spent
         self._reader_name = type(reader).__name__
         self._spec = record_spec(reader)
@@ -152,7 +162,12 @@ class FeedBatchPipeline:
         options.experimental_warm_start = True
         with explained(f"feed_batch(records, {str(mode)!r}, metadata)"):
             self._dataset = (
-                blocks.map(lambda encoded: (coding.decode(encoded),))
+                # Converting Python's control flow takes long; only users have any.
+                blocks.map(
+                    tf.autograph.experimental.do_not_convert(
+                        lambda encoded: (coding.decode(encoded),)
+                    )
+                )
                 .unbatch()
                 .map(
                     feed_records,
@@ -173,15 +188,20 @@ class FeedBatchPipeline:
         self._streams.put(stream)
         if self._iterator is None:
             self._iterator = element_iterator(self._dataset)
+        flushes = 0
         while True:
+            while self._in_round and stream.is_idle(flushes):
+                yield IDLE
             plan = self._plans.get()
             if isinstance(plan, Exception):
                 raise plan
-            if isinstance(plan, Signal):
+            if plan is Signal.END:
                 return
-            if isinstance(plan, Batch):
+            if plan is Signal.FLUSH:
+                flushes += 1
+            elif isinstance(plan, Batch):
                 yield plan
-            else:
+            elif isinstance(plan, _Plan):
                 yield from self._planned(plan, self._iterator)
 
     def close(self) -> None:
@@ -248,11 +268,16 @@ class FeedBatchPipeline:
                 yield from self._converted(held.full_batches())
             if isinstance(event, Signal):
                 yield from self._converted(held.rest())
+            if event is Signal.FLUSH:
+                self._plans.put(event)
 
     def _held(self, read: ReadLease, held: HeldRecords) -> Iterator[tuple[Any, Block]]:
         lease, position = read.lease, read.lease.start_position
         if read.problem:
             piece = Piece(lease, position, lease.end_position)
+            if held.are_followed_by(piece):  # a lease is used up in the order of its positions
+                yield from self._converted(held.full_batches())
+                yield from self._converted(held.rest())
             self._plans.put(Batch(None, [piece], problem=read.problem))
         for records in read.batches:
             size = batch_size(records)

@@ -23,6 +23,16 @@ class LossMean:
         if len(self._unread) >= 1024:
             self._read()
 
+    def add_sums(self, loss_sum: float, weight: float) -> None:
+        """Adds what `sums` returned of another mean."""
+        self._sum += loss_sum
+        self._weight += weight
+
+    def sums(self) -> tuple[float, float]:
+        """Returns the sum of the losses, each times its weight, and the sum of the weights."""
+        self._read()
+        return self._sum, self._weight
+
     def age_s(self) -> float:
         return time.monotonic() - self._since_s
 

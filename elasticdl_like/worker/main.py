@@ -6,18 +6,21 @@ import logging
 import os
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from elasticdl_like.config import JobConfig, ModelConfig
+from elasticdl_like.config import DistributionStrategy, JobConfig, ModelConfig
 from elasticdl_like.errors import (
     ConfigError,
     ElasticdlError,
     LeaseLostError,
     MasterLostError,
+    TrainerCrashedError,
     UnknownWorkerError,
 )
 from elasticdl_like.tasks import StartPoint, TaskType
 from elasticdl_like.time_spent import TimeSpent, share_time_spent
+from elasticdl_like.worker.agent import Agent
+from elasticdl_like.worker.leave_request import LeaveRequest
 from elasticdl_like.worker.master_client import Heartbeat, MasterClient
 from elasticdl_like.worker.master_locator import MasterLocator
 from elasticdl_like.worker.time_report import TimeReport
@@ -36,46 +39,51 @@ class WorkerConfig:
         worker_id: the number that its platform gave it, or None for any.
         incarnation: the name that its platform gave this process, or None for any.
         master_timeout_s: how long the master may be silent.
+        log_format: of the log: "text" or "json".
+        leave_request: tells when the worker is to leave the job.
     """
 
     locator: MasterLocator
     worker_id: int | None = None
     incarnation: str | None = None
     master_timeout_s: float = 600.0
+    log_format: str = "text"
+    leave_request: LeaveRequest = field(default_factory=LeaveRequest)
 
 
 def run_worker(config: WorkerConfig) -> None:
-    """Takes part in a job until it has no more work.
+    """Takes part in a job until it has no more work, or until it was asked to leave.
 
     Raises:
         ElasticdlError: the job cannot go on here; the master has been told why, if it could be.
     """
+    agent = Agent(config.locator, config.master_timeout_s, config.leave_request, config.log_format)
     incarnation = config.incarnation
-    while True:
-        try:
-            _take_part(config, incarnation)
-            return
-        except UnknownWorkerError as error:
-            # What was trained since the last checkpoint has gone to others, or waits for them.
-            _logger.warning("%s; starting over", error)
-        incarnation = None
-        if "keras" in sys.modules:
-            sys.modules["keras"].utils.clear_session()
+    with agent:
+        while True:
+            try:
+                _take_part(config, incarnation, agent)
+                return
+            except UnknownWorkerError as error:
+                # What was trained since the last checkpoint has gone to others, or waits for them.
+                _logger.warning("%s; starting over", error)
+            incarnation = None
+            if "keras" in sys.modules:
+                sys.modules["keras"].utils.clear_session()
 
 
-def _take_part(config: WorkerConfig, incarnation: str | None) -> None:
+def _take_part(config: WorkerConfig, incarnation: str | None, agent: Agent) -> None:
     client = MasterClient(config.locator, config.master_timeout_s, incarnation)
     try:
         job, start = client.register(config.worker_id, f"{socket.gethostname()} pid {os.getpid()}")
         logging.getLogger().setLevel(job.log_level)
-        time_spent = TimeSpent()
-        time_report = TimeReport(time_spent)
         try:
-            with Heartbeat(client, _HEARTBEAT_INTERVAL_S, time_report):
-                _train(client, job, start, time_spent)
-            time_report.log_summary()
-        except (MasterLostError, UnknownWorkerError, LeaseLostError):
-            # Not the job's fault: whoever comes next goes on from the newest checkpoint.
+            if _trains_in_rounds(job):
+                agent.take_part(client, job)
+            else:
+                _train_alone(client, job, start)
+        except (MasterLostError, UnknownWorkerError, LeaseLostError, TrainerCrashedError):
+            # Not the job's fault, or perhaps not: whoever comes next goes on.
             raise
         except ElasticdlError as error:
             _leave(client, str(error))
@@ -83,6 +91,22 @@ def _take_part(config: WorkerConfig, incarnation: str | None) -> None:
         client.leave("")
     finally:
         client.close()
+
+
+def _trains_in_rounds(job: JobConfig) -> bool:
+    return (
+        job.distribution_strategy is DistributionStrategy.ALL_REDUCE
+        and job.model is not None
+        and not job.data_only
+    )
+
+
+def _train_alone(client: MasterClient, job: JobConfig, start: StartPoint) -> None:
+    time_spent = TimeSpent()
+    time_report = TimeReport(time_spent)
+    with Heartbeat(client, _HEARTBEAT_INTERVAL_S, time_report):
+        _train(client, job, start, time_spent)
+    time_report.log_summary()
 
 
 def _leave(client: MasterClient, failure: str) -> None:
@@ -105,8 +129,10 @@ def _train(client: MasterClient, job: JobConfig, start: StartPoint, time_spent: 
     from elasticdl_like.data_readers.registry import make_reader
     from elasticdl_like.worker.dataset import BatchPipeline, make_pipeline
     from elasticdl_like.worker.evaluation import Evaluator
+    from elasticdl_like.worker.group import Alone
     from elasticdl_like.worker.model_spec import ModelSpec, load_model_spec
     from elasticdl_like.worker.train_loop import Trainer
+    from elasticdl_like.worker.train_step import TrainStep
 
     pipelines: list[BatchPipeline] = []
 
@@ -139,7 +165,9 @@ def _train(client: MasterClient, job: JobConfig, start: StartPoint, time_spent: 
                 spec.eval_metrics,
                 time_spent,
             )
-        Trainer(client, job, spec, training, evaluator, time_spent).run(start)
+        step = TrainStep(spec)
+        trainer = Trainer(client, job, spec, step, Alone(step), training, evaluator, time_spent)
+        trainer.run(start)
     finally:
         for each in pipelines:
             each.close()

@@ -13,8 +13,9 @@ from elasticdl_like.config import JobConfig
 from elasticdl_like.errors import PermanentError
 from elasticdl_like.proto import convert
 from elasticdl_like.proto import elasticdl_pb2 as pb
+from elasticdl_like.rounds import AgentReport, RoundOrder
 from elasticdl_like.tasks import Commit, EpochKey, LeaseReply, LeaseRequest, StartPoint
-from elasticdl_like.worker.connection import MasterConnection
+from elasticdl_like.worker.connection import Interrupt, MasterConnection
 from elasticdl_like.worker.held_leases import HeldLeases
 from elasticdl_like.worker.master_locator import MasterLocator
 from elasticdl_like.worker.time_report import TimeReport
@@ -39,14 +40,21 @@ class MasterClient:
         locator: tells where the master is.
         master_timeout_s: how long the master may be silent.
         incarnation: names this life of the worker, and no other; None for a name made up here.
+        worker_id: the worker's number, if its agent has registered it; else 0.
+        round: the round that the caller trains in; 0 for none.
     """
 
     def __init__(
-        self, locator: MasterLocator, master_timeout_s: float, incarnation: str | None = None
+        self,
+        locator: MasterLocator,
+        master_timeout_s: float,
+        incarnation: str | None = None,
+        worker_id: int = 0,
+        round: int = 0,  # noqa: A002 - the word for it everywhere
     ) -> None:
         self.incarnation = incarnation or uuid.uuid4().hex
         self._connection = MasterConnection(locator, master_timeout_s)
-        self._caller = pb.Caller(incarnation=self.incarnation)
+        self._caller = pb.Caller(worker_id=worker_id, incarnation=self.incarnation, round=round)
         # One request that changes leases is in flight at a time; the lock also guards its number.
         self._sequence_lock = threading.Lock()
         self._sequence = 0
@@ -92,6 +100,7 @@ class MasterClient:
         max_leases: int,
         returned: Sequence[int] = (),
         loss: float | None = None,
+        step: int = 0,
     ) -> LeaseReply:
         """Reports what finished steps used, and asks for more.
 
@@ -101,10 +110,13 @@ class MasterClient:
             max_leases: how many leases to take at most; 0 for none.
             returned: tokens of leases of which nothing was read, and nothing will be.
             loss: the mean loss since the last report, or None.
+            step: in a round, the last step that this worker has finished, with or without a share
+                of its own.
 
         Raises:
             MasterLostError: the master could not be reached.
             UnknownWorkerError: the master has given this worker up.
+            RoundOverError: the round is not the one that runs now.
             JobFailedError: the job is over.
         """
         with self._sequence_lock:
@@ -118,6 +130,8 @@ class MasterClient:
                 max_leases,
                 returned,
                 loss,
+                self._caller.round,
+                step,
             )
             message = self._call("CommitAndLease", convert.lease_request_to_proto(request))
             reply = convert.lease_reply_from_proto(message)
@@ -125,6 +139,34 @@ class MasterClient:
                 self._answered_sequence = request.sequence
                 self._held.settle(request, reply)
         return reply
+
+    def rendezvous(
+        self, report: AgentReport, known: RoundOrder | None, interrupt: Interrupt
+    ) -> RoundOrder | None:
+        """Says how this worker stands, and returns what the master wants of it.
+
+        The master answers when that is not what is known, or after a while.
+
+        Args:
+            report: how this worker stands.
+            known: the last order, or None before the first.
+            interrupt: ends the call early.
+
+        Returns:
+            The order, or None if the call was interrupted.
+
+        Raises:
+            MasterLostError: the master could not be reached.
+            UnknownWorkerError: the master has given this worker up.
+            JobFailedError: the job is over.
+        """
+        request = pb.RendezvousRequest(
+            caller=self._caller,
+            report=convert.agent_report_to_proto(report),
+            known=None if known is None else convert.round_order_to_proto(known),
+        )
+        reply = self._connection.call("Rendezvous", request, _CALL_TIMEOUT_S, interrupt)
+        return None if reply is None else convert.round_order_from_proto(reply.order)
 
     def abandon(self, key: EpochKey, tokens: Collection[int] | None = None) -> None:
         """Lets go of leases whose rest will not be used; the next heartbeat gives them back.

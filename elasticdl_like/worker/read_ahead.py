@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from elasticdl_like.data_readers.base import RecordBatch
 from elasticdl_like.data_readers.lease_reader import LeaseReader
@@ -22,6 +23,9 @@ from elasticdl_like.worker.task_stream import Signal, TaskStream
 _SLOW_READ_S = 1e-3
 _READS_IN_AVERAGE = 32
 _MOST_THREADS = 8
+# A large lease is read in parts of about this much, so that its records are still in a cache of
+# the processor when they are handed on.
+_PART_BYTES = 1 << 21
 DEFAULT_PREFETCH_BYTES = 1 << 27
 
 
@@ -40,6 +44,30 @@ class ReadLease:
     problem: str = ""
 
 
+def parts(lease: Lease) -> list[Lease]:
+    """Cuts a large lease where the index of its file has entries; together they are the lease.
+
+    One in random order stays whole: its records come from all over its task.
+    """
+    index = lease.task.index
+    if index is None or lease.order_key is not None:
+        return [lease]
+    begin, end = lease.task.start + lease.start_position, lease.task.start + lease.end_position
+    cuts: list[int] = []
+    due_bytes = None
+    for stretch in index.covering(begin, end).stretches():
+        if due_bytes is not None and stretch.start_byte >= due_bytes:
+            cuts.append(stretch.start - lease.task.start)
+            due_bytes = None
+        if due_bytes is None:
+            due_bytes = stretch.start_byte + _PART_BYTES
+    edges = [lease.start_position, *cuts, lease.end_position]
+    return [
+        replace(lease, start_position=start, end_position=stop)
+        for start, stop in itertools.pairwise(edges)
+    ]
+
+
 class ReadAhead:
     """Reads what a stream leases, and gives it on in the order of the leases.
 
@@ -49,6 +77,7 @@ class ReadAhead:
             many as there are processors, or 8 if that is less.
         max_bytes: no lease is begun when the records that wait, and those that are being read,
             are about that much; at least one lease is read in any case.
+        in_parts: whether a large lease may be given on as several smaller ones, of the same token.
     """
 
     def __init__(
@@ -56,7 +85,9 @@ class ReadAhead:
         reader: DataReader,
         max_threads: int = 0,
         max_bytes: int = DEFAULT_PREFETCH_BYTES,
+        in_parts: bool = False,
     ) -> None:
+        self._in_parts = in_parts
         self.reader = reader
         self._leases = LeaseReader(reader)
         self.time_spent = time_spent_of(reader)
@@ -70,20 +101,22 @@ class ReadAhead:
         self._stream: TaskStream | None = None
         self._pending: deque[Future[ReadLease] | Signal] = deque()
         self._pending_records = 0
+        self._unread: deque[Lease] = deque()  # parts of the newest lease
 
     def would_wait(self, stream: TaskStream) -> bool:
         """Returns whether `events` has nothing at hand to go on with."""
         if self._pending:
             first = self._pending[0]
             return isinstance(first, Future) and not first.done()
-        return stream.would_wait
+        return not self._unread and stream.would_wait
 
     def events(self, stream: TaskStream) -> Iterator[ReadLease | Signal]:
         """Yields what a stream gives, leases with their records, up to and with its end.
 
-        A lease is read to its end before any of it is given on: a read that comes short at its
-        end may have left out a record in the middle, and then every one after that is another
-        than its position. May be left before the end, and called again for the rest.
+        A lease, or a part of one, is read to its end before any of it is given on: a read that
+        comes short at its end may have left out a record in the middle, and then every one after
+        that is another than its position. May be left before the end, and called again for the
+        rest.
 
         Raises:
             PermanentError: whatever the stream raises.
@@ -97,17 +130,21 @@ class ReadAhead:
                 yield event
                 if event is Signal.END:
                     return
-            with self.time_spent.measure(Activity.WAITING_FOR_MASTER):
-                leased = stream.next()
-            if isinstance(leased, Signal):
-                self._pending.append(leased)
-            elif self._is_slow or self._pending:
+            if not self._unread:
+                with self.time_spent.measure(Activity.WAITING_FOR_MASTER):
+                    leased = stream.next()
+                if isinstance(leased, Signal):
+                    self._pending.append(leased)
+                    continue
+                self._unread.extend(parts(leased) if self._in_parts else [leased])
+            lease = self._unread.popleft()
+            if self._is_slow or self._pending:
                 if self._threads is None:
                     self._threads = ThreadPoolExecutor(self._max_threads, "reader")
-                self._pending.append(self._threads.submit(self._read, leased))
-                self._pending_records += leased.size
+                self._pending.append(self._threads.submit(self._read, lease))
+                self._pending_records += lease.size
             else:
-                yield self._read(leased)
+                yield self._read(lease)
 
     def close(self) -> None:
         """Has each thread end when it has read what it is reading."""
@@ -120,6 +157,7 @@ class ReadAhead:
             if isinstance(event, Future):
                 event.cancel()
         self._pending.clear()
+        self._unread.clear()
         self._pending_records = 0
 
     def _first_pending(self) -> ReadLease | Signal:

@@ -1,10 +1,10 @@
-"""Strings on their way to TensorFlow, as the bytes of a `TensorProto`.
+"""Strings on their way to TensorFlow, as the bytes of a `BytesList`.
 
 Handing over a NumPy array of Python objects takes the interpreter 0.1 µs for each of them, in which
 no other thread of Python can run. A message is handed over as one string, and TensorFlow parses it
 in a thread of its own.
 
-The source of the format is TensorFlow's `tensor.proto`, `tensor_shape.proto` and `types.proto`.
+The source of the format is TensorFlow's `feature.proto`.
 """
 
 from __future__ import annotations
@@ -18,30 +18,25 @@ import numpy as np
 
 from elasticdl_like.data_readers.equal_records import EqualRecords
 
-_DT_STRING = b"\x08\x07"  # TensorProto.dtype
-_SHAPE = b"\x12"  # TensorProto.tensor_shape
-_DIMENSION = b"\x12"  # TensorShapeProto.dim
-_SIZE = b"\x08"  # TensorShapeProto.Dim.size
-_STRING_VALUE = b"\x42"  # TensorProto.string_val
+MESSAGE_TYPE = "tensorflow.BytesList"
+FIELD_NAME = "value"
+_VALUE = b"\x0a"  # BytesList.value
 
 
-def encode_strings(records: Sequence[Any], shape: Sequence[int]) -> bytes:
-    """Returns records as a message that `tf.io.parse_tensor(…, tf.string)` understands.
+def encode_strings(records: Sequence[Any]) -> bytes:
+    """Returns records as a message that `tf.io.decode_proto` understands.
 
     Args:
-        records: `bytes` or `str`, at least one; as many as `shape` has places.
-        shape: of the tensor.
+        records: `bytes` or `str`, at least one.
 
     Raises:
         TypeError: a record is neither `bytes` nor `str`.
     """
-    dimensions = b"".join(_DIMENSION + _sized(_SIZE + _varint(size)) for size in shape)
-    header = _DT_STRING + _SHAPE + _sized(dimensions)
     if isinstance(records, EqualRecords):
-        return header + _encode_rows(records)
+        return _encode_rows(records)
     values = _checked(records)
     prefixes = map(_prefix, map(len, values))
-    return header + b"".join(chain.from_iterable(zip(prefixes, values, strict=True)))
+    return b"".join(chain.from_iterable(zip(prefixes, values, strict=True)))
 
 
 def _checked(records: Sequence[Any]) -> Sequence[bytes]:
@@ -67,17 +62,9 @@ def _encode_rows(records: EqualRecords) -> bytes:
 # Lengths come again and again.
 @functools.lru_cache(1 << 14)
 def _prefix(length: int) -> bytes:
-    return _STRING_VALUE + _varint(length)
-
-
-def _sized(message: bytes) -> bytes:
-    return _varint(len(message)) + message
-
-
-def _varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number >= 0x80:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
+    encoded = bytearray(_VALUE)
+    while length >= 0x80:
+        encoded.append(length & 0x7F | 0x80)
+        length >>= 7
+    encoded.append(length)
     return bytes(encoded)

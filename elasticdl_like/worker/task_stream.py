@@ -57,10 +57,14 @@ class TaskStream:
         self._returned: list[int] = []
         self._commits: list[Commit] = []
         self._loss: float | None = None
+        self._step = 0
+        self._sent_step = 0
+        self._firm_step = 0
         self._first_commit_s = 0.0
         self._answer = Answer.LEASED
         self._answered_s = 0.0
         self._lookahead = _FIRST_LOOKAHEAD
+        self._flushes = 0
         self._flush_told = False
         self._aligning = False
         self._calling = False
@@ -104,9 +108,9 @@ class TaskStream:
                 self._raise_error()
                 if self._aligning:
                     self._aligning = False
+                    self._flushes += 1
                     return Signal.FLUSH
                 if self._unread:
-                    self._flush_told = False
                     lease = self._unread.popleft()
                     self._wake_if_due()
                     return lease
@@ -114,23 +118,20 @@ class TaskStream:
                     return Signal.END
                 if self._answer is Answer.WAIT and not self._flush_told:
                     self._flush_told = True
+                    self._flushes += 1
                     return Signal.FLUSH
                 self._changed.wait()
 
-    def wait(self) -> bool:
-        """Waits until `next` has a lease, and returns True, or has nothing more than the end.
+    def is_idle(self, flushes: int) -> bool:
+        """Returns whether there has been nothing to lease, and no end, since the last flush.
 
-        Raises:
-            MasterLostError: the master could not be reached.
-            LeaseLostError: a commit was refused.
+        Args:
+            flushes: how many times the caller knows `next` to have returned `Signal.FLUSH`. When
+                these were not all, something is on its way to the caller.
         """
         with self._changed:
-            while not self._unread:
-                self._raise_error()
-                if self._ended:
-                    return False
-                self._changed.wait()
-            return True
+            is_over = self._ended or self._error is not None
+            return self._flush_told and flushes == self._flushes and not is_over
 
     @property
     def would_wait(self) -> bool:
@@ -150,6 +151,29 @@ class TaskStream:
             MasterLostError: the master could not be reached.
         """
         self._append(Commit(step, intervals), loss)
+
+    def finish_step(self, step: int) -> None:
+        """Reports that a step of the round is finished, whether it used anything from here or not.
+
+        Args:
+            step: the step's number; from now on nothing is committed for an earlier one.
+
+        Raises:
+            RoundOverError: the round is over.
+            LeaseLostError: an earlier commit was refused.
+            MasterLostError: the master could not be reached.
+        """
+        with self._changed:
+            self._raise_error()
+            if not self._has_news:
+                self._first_commit_s = time.monotonic()
+                self._changed.notify_all()
+            self._step = step
+
+    @property
+    def firm_step(self) -> int:
+        """The last step that every member of the round is known to have finished."""
+        return self._firm_step
 
     def fail(self, step: int, intervals: Sequence[Interval], problem: str) -> None:
         """Reports positions that no step can use; like a commit, in the order of each lease.
@@ -193,7 +217,7 @@ class TaskStream:
         with self._changed:
             self._flushing = True
             self._changed.notify_all()
-            while (self._commits or self._calling) and not self._closed:
+            while (self._has_news or self._calling) and not self._closed:
                 self._raise_error()
                 self._changed.wait()
             self._flushing = False
@@ -217,18 +241,24 @@ class TaskStream:
                 self._changed.notify_all()
 
     @property
+    def _has_news(self) -> bool:
+        """Whether there is anything that the master should hear of."""
+        return bool(self._commits) or self._step > self._sent_step
+
+    @property
     def _ended(self) -> bool:
         return self._closed or self._answer in (Answer.EPOCH_ENDED, Answer.END)
 
     def _append(self, commit: Commit, loss: float | None) -> None:
         with self._changed:
             self._raise_error()
-            if not self._commits:
+            is_first = not self._has_news
+            if is_first:
                 self._first_commit_s = time.monotonic()
             self._commits.append(commit)
             if loss is not None:
                 self._loss = loss
-            if len(self._commits) == 1:
+            if is_first:
                 self._changed.notify_all()  # it has a new time to call at
             else:
                 self._wake_if_due()
@@ -254,12 +284,17 @@ class TaskStream:
                     commits = self._commits[:_MOST_COMMITS]
                     self._commits = self._commits[_MOST_COMMITS:]
                     loss, self._loss = self._loss, None
+                    # No step is finished before all of its commits are reported.
+                    step = self._commits[0].step - 1 if self._commits else self._step
                     returned, self._returned = self._returned, []
                     # What is given back is for others: it must not come back with the reply.
                     wanted = 0 if returned else max(self._lookahead - len(self._unread), 0)
                     self._calling = True
-                reply = self._client.commit_and_lease(self.key, commits, wanted, returned, loss)
+                reply = self._client.commit_and_lease(
+                    self.key, commits, wanted, returned, loss, step
+                )
                 with self._changed:
+                    self._sent_step = max(self._sent_step, step)
                     self._take(reply)
                     self._changed.notify_all()
         except Exception as error:  # noqa: BLE001 - raised again in the user's thread
@@ -280,8 +315,11 @@ class TaskStream:
         else:
             self._unread.extend(reply.leases)
         self._answer = reply.answer
+        self._firm_step = max(self._firm_step, reply.firm_step)
         if reply.recalled:
             self._give_back(reply.recalled)
+        if self._unread:
+            self._flush_told = False
         if self._on_fenced is not None:
             for step in reply.fenced_steps:
                 self._on_fenced(step)
@@ -310,7 +348,7 @@ class TaskStream:
             return 0.0
         ended = self._answer in (Answer.EPOCH_ENDED, Answer.END)
         waiting = self._answer is Answer.WAIT
-        if self._commits:
+        if self._has_news:
             if self._flushing or ended or (waiting and not self._unread):
                 return 0.0
             commit_in_s = self._first_commit_s + _COMMIT_INTERVAL_S - now_s

@@ -1,24 +1,32 @@
-"""The training of one model by one worker: epochs, steps, evaluations, checkpoints, callbacks."""
+"""The training of one model: epochs, steps, evaluations, checkpoints, callbacks."""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from elasticdl_like.config import JobConfig
-from elasticdl_like.tasks import EpochKey, StartPoint, TaskType
+from elasticdl_like.tasks import EpochKey, Interval, StartPoint, TaskType
 from elasticdl_like.time_spent import Activity, TimeSpent
 from elasticdl_like.worker.blocks import Batch
+from elasticdl_like.worker.callback_state import capture_states, restore_states, without_state
 from elasticdl_like.worker.checkpoint_policy import CheckpointPolicy
-from elasticdl_like.worker.checkpoint_reader import load_initial_weights, restore_checkpoint
+from elasticdl_like.worker.checkpoint_reader import (
+    load_initial_weights,
+    read_callback_states,
+    restore_checkpoint,
+)
 from elasticdl_like.worker.checkpoint_writer import CheckpointWriter
 from elasticdl_like.worker.dataset import BatchPipeline
 from elasticdl_like.worker.evaluation import Evaluator
+from elasticdl_like.worker.group import Group, Share, StepResult
 from elasticdl_like.worker.loss_mean import LossMean
 from elasticdl_like.worker.master_client import MasterClient
 from elasticdl_like.worker.model_spec import ModelSpec
@@ -33,16 +41,44 @@ _logger = logging.getLogger(__name__)
 _LOSS_INTERVAL_S = 0.25
 
 
-class Trainer:
-    """Trains one model on whatever the master leases.
+class RoundStoppedError(Exception):
+    """The round has ended after a step that its members agreed on; the model is as after it."""
 
-    A trainer runs once. Where it goes on from a checkpoint, callbacks get `on_train_begin` and the
-    epoch's `on_epoch_begin` again, and state of their own starts anew.
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """What has to be known of training beside the variables, when somebody else goes on with it.
+
+    Attributes:
+        epochs_done: how many epochs have had their end, evaluation and callbacks included.
+        loss_sum: the sum of the losses of the present epoch's examples.
+        loss_weight: what these examples count together.
+        checkpoint_age_s: how long ago the last checkpoint was taken.
+        stop_reason: why training ends before the next step; "" if it does not.
+        callbacks: the states of callbacks, as `capture_states` returns them.
+    """
+
+    epochs_done: int = 0
+    loss_sum: float = 0.0
+    loss_weight: float = 0.0
+    checkpoint_age_s: float = 0.0
+    stop_reason: str = ""
+    callbacks: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Trainer:
+    """Trains one model on whatever the master leases, alone or as a member of a round.
+
+    A trainer runs once. Where it goes on from an earlier step, callbacks get `on_train_begin` and
+    the epoch's `on_epoch_begin` again. In a round the chief alone has callbacks, evaluates, and
+    writes files; what follows from that for training reaches all members.
 
     Args:
         client: the connection to the master.
         config: the job.
         spec: the model definition.
+        step: the step of its model.
+        group: who makes each step. In a round the model has its variables, and their values.
         pipeline: makes batches of the training data.
         evaluator: evaluates the model, or None when there is no validation data.
         time_spent: measures what the training thread does.
@@ -53,6 +89,8 @@ class Trainer:
         client: MasterClient,
         config: JobConfig,
         spec: ModelSpec,
+        step: TrainStep,
+        group: Group,
         pipeline: BatchPipeline,
         evaluator: Evaluator | None,
         time_spent: TimeSpent,
@@ -62,18 +100,24 @@ class Trainer:
         self._pipeline = pipeline
         self._evaluator = evaluator
         self._time_spent = time_spent
-        self._train_step = TrainStep(spec)
+        self._train_step = step
+        self._group = group
         self._model = spec.model
-        self._has_callbacks = bool(spec.callbacks)
+        self._own_callbacks = spec.callbacks if group.is_chief else []
+        self._has_callbacks = bool(self._own_callbacks)
         self._callbacks = keras.callbacks.CallbackList(
-            spec.callbacks, model=spec.model, add_history=False, epochs=config.training.num_epochs
+            self._own_callbacks,
+            model=spec.model,
+            add_history=False,
+            epochs=config.training.num_epochs,
         )
         self._writer = CheckpointWriter(client, Path(config.checkpoint.directory))
         self._start = StartPoint()
         self._policy = CheckpointPolicy(config.checkpoint, 0, time.monotonic())
-        self._is_prepared = False
+        self._is_prepared = group.in_round
         self._step = 0
         self._epoch = 0
+        self._epochs_done = 0
         # Whether the steps so far used up whole leases: only then can a checkpoint be taken.
         self._is_aligned = True
         self._asked_to_align = False
@@ -83,31 +127,71 @@ class Trainer:
         self._logs: dict[str, float] = {}
         self._evaluated: EpochKey | None = None
         self._evaluation: Mapping[str, float] = {}
+        self._callback_states: Mapping[str, Any] = {}
+        self._stop_reason = ""
+        self._has_begun_batch = False
 
-    def run(self, start: StartPoint) -> None:
+    def run(self, start: StartPoint, progress: TrainingProgress | None = None) -> None:
         """Trains to the end of the job, then writes the trained model.
 
         Args:
             start: where to go on from.
+            progress: how far training was, when that is known from whoever trained before.
 
         Raises:
             ElasticdlError: the data, the model file, the checkpoint or the master is not as it
                 should be.
+            PeersLostError: a member of the round is gone.
+            RoundStoppedError: the round has ended.
         """
+        if progress is None:
+            states = read_callback_states(Path(start.checkpoint)) if start.checkpoint else {}
+            progress = TrainingProgress(epochs_done=start.epoch, callbacks=states)
         self._start = start
-        self._policy = CheckpointPolicy(self._config.checkpoint, start.step, time.monotonic())
+        taken_s = time.monotonic() - progress.checkpoint_age_s
+        self._policy = CheckpointPolicy(self._config.checkpoint, start.step, taken_s)
         self._step = start.step
-        self._epoch = min(start.epoch, self._config.training.num_epochs - 1)
+        self._epochs_done = progress.epochs_done
+        self._epoch = min(progress.epochs_done, self._config.training.num_epochs - 1)
         self._evaluated, self._evaluation = start.evaluated, start.metrics
+        self._callback_states = progress.callbacks
+        self._stop_reason = progress.stop_reason
         try:
             self._callbacks.on_train_begin()
-            stop_reason = self._train()
+            self._restore_callbacks(start.step)
+            stop_reason = self._train(progress)
             self._prepare(None)
             # Before the job is known to be at its end: whoever takes over from here on must not
             # train the last steps again, because the master would give it nothing to train on.
             self._writer.wait()
         finally:
             self._writer.close()
+        if self._group.is_chief:
+            self._finish(stop_reason)
+        # The others hold the model until everything is written.
+        self._group.share_from_chief(None)
+
+    def progress(self, live: bool) -> TrainingProgress:
+        """Returns how far training is.
+
+        Args:
+            live: whether callbacks are between two calls, so that their present states count;
+                otherwise those at the last end of an epoch do.
+        """
+        states = self._callback_states
+        if live and self._has_callbacks:
+            states = capture_states(self._own_callbacks)
+        loss_sum, loss_weight = self._epoch_loss.sums()
+        return TrainingProgress(
+            self._epochs_done,
+            loss_sum,
+            loss_weight,
+            self._policy.age_s(time.monotonic()),
+            self._stop_reason,
+            states,
+        )
+
+    def _finish(self, stop_reason: str) -> None:
         if stop_reason:
             self._client.stop_training(stop_reason)
         self._train_step.finish()
@@ -116,13 +200,28 @@ class Trainer:
         if self._config.output:
             write_trained_model(self._client, self._model, Path(self._config.output))
 
-    def _train(self) -> str:
+    def _restore_callbacks(self, step: int) -> None:
+        if self._callback_states:
+            restore_states(self._own_callbacks, self._callback_states)
+        anew = without_state(self._own_callbacks)
+        if step and anew:
+            _logger.warning(
+                "training goes on from step %d; the state of these callbacks starts anew, because "
+                "they have no get_state() and set_state(state): %s",
+                step,
+                ", ".join(anew),
+            )
+
+    def _train(self, progress: TrainingProgress) -> str:
         """Trains all epochs; returns why training ends before the last of them, or ""."""
         stop_reason = self._reason_to_stop()
-        for epoch in range(self._start.epoch, self._config.training.num_epochs):
+        for epoch in range(progress.epochs_done, self._config.training.num_epochs):
             if stop_reason:
                 break
             self._epoch = epoch
+            self._epoch_loss = LossMean()
+            if epoch == progress.epochs_done and progress.loss_weight:
+                self._epoch_loss.add_sums(progress.loss_sum, progress.loss_weight)
             with TaskStream(self._client, EpochKey(TaskType.TRAINING, epoch)) as stream:
                 has_begun, stop_reason = self._train_epoch(stream)
                 if not has_begun and not stream.job_ended:
@@ -140,30 +239,44 @@ class Trainer:
         """Trains on the batches of one epoch.
 
         Returns:
-            Whether there was any, and why training is to stop after the last, or "".
+            Whether it was begun, and why training is to stop after the last batch, or "".
         """
-        self._epoch_loss = LossMean()
         self._asked_to_align = False
+        self._has_begun_batch = False
         index = 0
-        for batch in awaited(self._pipeline.batches(stream), self._time_spent):
+        has_begun = False
+        batches = awaited(self._pipeline.batches(stream), self._time_spent)
+        while True:
+            batch = None if self._stop_reason else next(batches, None)
+            if batch is None and not self._group.in_round:
+                return has_begun, ""
             with self._time_spent.measure(Activity.TRAINING):
-                # A checkpoint waits for the batch after it: were there none, it would lack what
-                # is done at the end of an epoch.
-                if self._policy.is_due(self._step, time.monotonic()):
-                    self._take_checkpoint_if_aligned(stream)
-                self._is_aligned = batch.aligned
-                if batch.problem:
-                    stream.fail(self._step, batch.intervals, batch.problem)
-                elif batch.data is None:
-                    stream.commit(self._step, batch.intervals)
-                else:
-                    if not index:
-                        self._begin_epoch(batch)
-                    self._train_batch(index, batch, stream)
+                if batch is not None and not batch.idle:
+                    # A checkpoint waits for the batch after it: were there none, it would lack
+                    # what is done at the end of an epoch.
+                    if self._policy.is_due(self._step, time.monotonic()):
+                        self._take_checkpoint_if_aligned(stream)
+                    self._is_aligned = batch.aligned
+                    if batch.problem:
+                        stream.fail(self._step, batch.intervals, batch.problem)
+                        continue
+                    if batch.data is None:
+                        stream.commit(self._step, batch.intervals)
+                        continue
+                if not has_begun and not (batch is None and stream.job_ended):
+                    self._begin_epoch(batch)
+                    has_begun = True
+                result = self._run_step(index, batch, stream)
+                if result.applied:
                     index += 1
-                    if stop_reason := self._reason_to_stop():
+                    stop_reason = self._reason_to_stop()
+                    if stop_reason and self._stops_everywhere():
                         return True, stop_reason
-        return index > 0, ""
+                    self._stop_reason = stop_reason
+                if result.halts or result.all_ended:
+                    return has_begun, self._stop_reason
+                if result.stops:
+                    raise RoundStoppedError
 
     def _begin_epoch(self, batch: Batch | None) -> None:
         """Tells the callbacks that the epoch begins, with the model as it is going to be trained.
@@ -183,34 +296,51 @@ class Trainer:
         if self._is_prepared:
             return
         self._is_prepared = True
-        initial = self._config.checkpoint.directory_for_init
-        if batch is not None and not self._start.checkpoint and not initial:
+        has_start = self._start.checkpoint or self._config.checkpoint.directory_for_init
+        if batch is not None and not has_start:
             return  # the first step makes them
         data = zeros_like_spec(self._pipeline.element_spec) if batch is None else batch.data
         features, _, _ = split_batch(data)
         with explained("the model"):
             self._train_step.build(features)
-        if self._start.checkpoint:
-            restore_checkpoint(self._model, Path(self._start.checkpoint))
-        elif initial:
-            load_initial_weights(self._model, Path(initial))
+        load_start(self._model, self._config, self._start)
 
-    def _train_batch(self, index: int, batch: Batch, stream: TaskStream) -> None:
-        if self._has_callbacks:
+    def _run_step(self, index: int, batch: Batch | None, stream: TaskStream) -> StepResult:
+        if self._has_callbacks and not self._has_begun_batch and not self._stop_reason:
             self._callbacks.on_train_batch_begin(index)
-        loss, weight = self._train_step(batch.data)
-        self._step += 1
+            self._has_begun_batch = True
+        result = self._group.run_step(
+            Share(
+                None if batch is None else batch.data,
+                () if batch is None else batch.intervals,
+                halts=bool(self._stop_reason),
+                ended=batch is None,
+                firm_step=stream.firm_step,
+            )
+        )
+        if result.applied:
+            self._step += 1
+            self._count_step(index, () if batch is None else batch.intervals, stream, result)
+        return result
+
+    def _count_step(
+        self, index: int, intervals: Sequence[Interval], stream: TaskStream, result: StepResult
+    ) -> None:
         for mean in (self._epoch_loss, self._recent_loss, self._logged_loss):
-            mean.add(loss, weight)
+            mean.add(result.loss, result.weight)
         # Reading a loss waits for the device, so it is done only now and then.
         reported = None
         is_first = self._step == self._start.step + 1
-        if is_first or self._recent_loss.age_s() > _LOSS_INTERVAL_S:
+        if self._group.is_chief and (is_first or self._recent_loss.age_s() > _LOSS_INTERVAL_S):
             reported = self._recent_loss.value()
             self._recent_loss = LossMean()
-        stream.commit(self._step, batch.intervals, reported)
+        if intervals or reported is not None:
+            stream.commit(self._step, intervals, reported)
+        if self._group.in_round:
+            stream.finish_step(self._step)
         if self._has_callbacks:
-            self._callbacks.on_train_batch_end(index, {"loss": float(loss)})
+            self._callbacks.on_train_batch_end(index, {"loss": float(result.loss)})
+            self._has_begun_batch = False
         self._log_loss()
         evaluation_steps = self._config.training.evaluation_steps
         if evaluation_steps and self._step % evaluation_steps == 0:
@@ -218,7 +348,7 @@ class Trainer:
 
     def _log_loss(self) -> None:
         log_loss_steps = self._config.training.log_loss_steps
-        if log_loss_steps and self._step % log_loss_steps == 0:
+        if self._group.is_chief and log_loss_steps and self._step % log_loss_steps == 0:
             loss = self._logged_loss.value()
             self._logged_loss = LossMean()
             _logger.info("step %d, epoch %d: loss %.5g", self._step, self._epoch + 1, loss)
@@ -226,12 +356,19 @@ class Trainer:
                 _logger.warning("the loss is %s since step %d or earlier", loss, self._step)
 
     def _reason_to_stop(self) -> str:
-        max_step = self._config.training.max_step
-        if max_step and self._step >= max_step:
-            return f"--max_step {max_step} is reached"
+        if self._is_at_max_step():
+            return f"--max_step {self._config.training.max_step} is reached"
         if self._model.stop_training:
             return f"a callback ended training after step {self._step}"
         return ""
+
+    def _is_at_max_step(self) -> bool:
+        max_step = self._config.training.max_step
+        return bool(max_step) and self._step >= max_step
+
+    def _stops_everywhere(self) -> bool:
+        """Whether every member knows by itself that there is no further step."""
+        return not self._group.in_round or self._is_at_max_step()
 
     def _end_epoch(self, stream: TaskStream, stop_reason: str) -> str:
         """Evaluates, tells the callbacks, and takes the checkpoint that holds all of this.
@@ -239,23 +376,35 @@ class Trainer:
         Returns:
             Why training is to stop, or "".
         """
-        self._logs = {"loss": self._epoch_loss.value()}
-        if not self._config.training.evaluation_steps:
-            self._evaluate()
-        if self._evaluated is not None and self._evaluated.epoch == self._epoch:
-            self._logs |= {f"val_{name}": value for name, value in self._evaluation.items()}
-        self._callbacks.on_epoch_end(self._epoch, self._logs)
+        digest = self._group.model_digest()
         is_last = stream.job_ended or self._epoch + 1 == self._config.training.num_epochs
-        if not stop_reason and self._model.stop_training and not is_last:
-            stop_reason = f"a callback ended training after epoch {self._epoch + 1}"
+        if self._group.is_chief:
+            self._logs = {"loss": self._epoch_loss.value()}
+            if not self._config.training.evaluation_steps:
+                self._evaluate()
+            if self._evaluated is not None and self._evaluated.epoch == self._epoch:
+                self._logs |= {f"val_{name}": value for name, value in self._evaluation.items()}
+            self._callbacks.on_epoch_end(self._epoch, self._logs)
+            if not stop_reason and self._model.stop_training and not is_last:
+                stop_reason = f"a callback ended training after epoch {self._epoch + 1}"
+            self._callback_states = capture_states(self._own_callbacks)
+        stop_reason, self._callback_states, has_new_model = self._group.share_from_chief(
+            [stop_reason, self._callback_states, self._group.model_digest() != digest]
+        )
+        if has_new_model:
+            self._group.share_model()
+        self._epochs_done = self._epoch + 1
+        self._stop_reason = ""
         if self._policy.is_due_at_end_of_epoch(self._step, time.monotonic()) or (
             (is_last or stop_reason) and self._policy.is_new(self._step)
         ):
             self._take_checkpoint_if_aligned(stream)
-        return stop_reason
+        return str(stop_reason)
 
     def _take_checkpoint_if_aligned(self, stream: TaskStream) -> None:
         """Takes a checkpoint, or has the stream see to it that one can be taken soon."""
+        if not self._group.is_chief:
+            return
         if not self._is_aligned:
             if not self._asked_to_align:
                 stream.align()
@@ -266,13 +415,13 @@ class Trainer:
             stream.mark(self._step)
             # The master has to know of the mark before it is asked to publish the checkpoint.
             stream.flush()
-            self._writer.save(self._model, self._step)
+            self._writer.save(self._model, self._step, capture_states(self._own_callbacks))
         self._policy.taken(self._step, time.monotonic())
 
     def _evaluate(self) -> None:
         """Evaluates the model as it is after the last step, unless that has been done."""
         is_done = self._evaluated is not None and self._evaluated.step == self._step
-        if self._evaluator is None or not self._step or is_done:
+        if self._evaluator is None or not self._group.is_chief or not self._step or is_done:
             return
         key = EpochKey(TaskType.EVALUATION, self._epoch, self._step)
         self._callbacks.on_test_begin()
@@ -280,3 +429,16 @@ class Trainer:
             self._evaluation = self._evaluator.evaluate(key)
         self._evaluated = key
         self._callbacks.on_test_end(dict(self._evaluation))
+
+
+def load_start(model: keras.Model, config: JobConfig, start: StartPoint) -> None:
+    """Gives a model and its optimizer, both built, the state that training starts from on disk.
+
+    Raises:
+        DataError: there is no such checkpoint, or it is damaged.
+        ModelDefinitionError: it is a checkpoint of another model.
+    """
+    if start.checkpoint:
+        restore_checkpoint(model, Path(start.checkpoint))
+    elif config.checkpoint.directory_for_init:
+        load_initial_weights(model, Path(config.checkpoint.directory_for_init))

@@ -66,8 +66,10 @@ class TrainStep:
         self._loss = ExampleMean(spec.loss, "loss(labels, predictions)")
         self._loss_checked = False
         self._built = False
+        # Converting Python's control flow takes longer than all the rest of the tracing. Keras does
+        # without it, too.
         self._step = tf.function(
-            self._run, reduce_retracing=True, jit_compile=self.model.jit_compile
+            self._run, reduce_retracing=True, autograph=False, jit_compile=self.model.jit_compile
         )
 
     def __call__(self, data: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -84,6 +86,18 @@ class TrainStep:
         Raises:
             ModelDefinitionError: the batch, the model or the loss is not as agreed.
         """
+        self.check(data)
+        features, labels, weights = split_batch(data)
+        with explained("the training step"):
+            loss: tf.Tensor = self._step(features, labels, weights)
+        return loss, batch_weight(labels, weights)
+
+    def check(self, data: Any) -> None:
+        """Checks the loss, until one batch was enough to tell, and makes the model's variables.
+
+        Raises:
+            ModelDefinitionError: the batch, the model or the loss is not as agreed.
+        """
         features, labels, weights = split_batch(data)
         with explained("the training step"):
             if not self._built:
@@ -91,10 +105,6 @@ class TrainStep:
             if not self._loss_checked:
                 predictions = self.model(features, training=False)
                 self._loss_checked = self._loss.check(labels, predictions, weights)
-            loss: tf.Tensor = self._step(features, labels, weights)
-        if weights is not None:
-            return loss, tf.reduce_sum(tf.cast(weights, tf.float32))
-        return loss, tf.constant(example_count(labels), tf.float32)
 
     def build(self, features: Any) -> None:
         """Makes the variables of model and optimizer, if they are not there yet."""
@@ -110,7 +120,12 @@ class TrainStep:
         if self._built:
             self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
 
-    def _run(self, features: Any, labels: Any, weights: Any) -> tf.Tensor:
+    def gradients(self, features: Any, labels: Any, weights: Any) -> tuple[tf.Tensor, list[Any]]:
+        """Returns the loss of a batch, and its gradients as the optimizer takes them.
+
+        Part of a graph. The gradients are those of the trainable variables, in their order; None
+        where the loss does not depend on the variable.
+        """
         with tf.GradientTape() as tape:
             predictions = self.model(features, training=True)
             loss = self._loss.mean(labels, predictions, weights)
@@ -118,8 +133,18 @@ class TrainStep:
                 # Penalties of layers and their regularizers.
                 loss += tf.cast(tf.add_n(self.model.losses), loss.dtype)
             scaled_loss = self.model.optimizer.scale_loss(loss)
-        variables = self.model.trainable_variables
+        return loss, tape.gradient(scaled_loss, self.model.trainable_variables)
+
+    def _run(self, features: Any, labels: Any, weights: Any) -> tf.Tensor:
+        loss, gradients = self.gradients(features, labels, weights)
         self.model.optimizer.apply_gradients(
-            zip(tape.gradient(scaled_loss, variables), variables, strict=True)
+            zip(gradients, self.model.trainable_variables, strict=True)
         )
         return loss
+
+
+def batch_weight(labels: Any, weights: Any) -> tf.Tensor:
+    """Returns what a batch counts: the sum of its sample weights, or its number of examples."""
+    if weights is not None:
+        return tf.reduce_sum(tf.cast(weights, tf.float32))
+    return tf.constant(example_count(labels), tf.float32)

@@ -119,7 +119,7 @@ def assign_variables(path: Path, variables: Sequence[keras.Variable]) -> None:
                 (str(each["name"]), tuple(each["shape"]), str(each["dtype"]))
                 for each in json.loads(archive[_INDEX])
             ]
-            _check_same(path, index, variables)
+            check_same(str(path), index, variables)
             values = [archive[str(number)] for number in range(len(index))]
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise CorruptDataError(str(path), 0, f"not a file of variables: {error}") from error
@@ -127,6 +127,31 @@ def assign_variables(path: Path, variables: Sequence[keras.Variable]) -> None:
         own = variable.numpy()
         is_bytes = own.dtype.isbuiltin != 1
         variable.assign(value.view(own.dtype).reshape(own.shape) if is_bytes else value)
+
+
+def check_same(
+    source: str,
+    index: Sequence[tuple[str, tuple[int, ...], str]],
+    variables: Sequence[keras.Variable],
+) -> None:
+    """Checks that variables are those that something was made of.
+
+    Args:
+        source: what was made of them, for the error message.
+        index: their names, shapes and types.
+        variables: the variables that are here.
+
+    Raises:
+        ModelDefinitionError: they differ in more than the numbers that Keras adds to names.
+    """
+    own = ((each.path, tuple(each.shape), str(each.dtype)) for each in variables)
+    for number, (theirs, ours) in enumerate(zip_longest(index, own)):
+        if theirs is None or ours is None or _comparable(theirs) != _comparable(ours):
+            raise ModelDefinitionError(
+                f"{source} is of another model or optimizer: variable {number} is {_shown(theirs)} "
+                f"there and {_shown(ours)} here; use the model definition that it was made "
+                "with, or another checkpoint"
+            )
 
 
 class _HashingFile(io.RawIOBase):
@@ -150,21 +175,6 @@ class _HashingFile(io.RawIOBase):
 
 def _bytes_of(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return value.reshape(-1).view(np.uint8)
-
-
-def _check_same(
-    path: Path,
-    index: Sequence[tuple[str, tuple[int, ...], str]],
-    variables: Sequence[keras.Variable],
-) -> None:
-    own = ((each.path, tuple(each.shape), str(each.dtype)) for each in variables)
-    for number, (theirs, ours) in enumerate(zip_longest(index, own)):
-        if theirs is None or ours is None or _comparable(theirs) != _comparable(ours):
-            raise ModelDefinitionError(
-                f"{path} is of another model or optimizer: variable {number} is {_shown(theirs)} "
-                f"in the file and {_shown(ours)} here; use the model definition that it was made "
-                "with, or another checkpoint"
-            )
 
 
 def _comparable(each: tuple[str, tuple[int, ...], str]) -> tuple[str, tuple[int, ...], str]:

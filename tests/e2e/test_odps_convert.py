@@ -100,7 +100,10 @@ def test_killed_at_any_time_it_goes_on(
                 command,
             )
             # The first process, or one of those that write.
-            victims = command.processes() if rng.random() < 0.5 else {command.pid}
+            # Its variables are not to be seen yet in the moment that it starts.
+            victims = eventually(command.processes, 60)
+            if rng.random() >= 0.5:
+                victims = {command.pid}
             os.kill(max(victims), signal.SIGKILL)
             eventually(lambda: not command.processes(), 60)
         assert odps.rows("t").num_rows == 0

@@ -162,7 +162,12 @@ def test_reader_that_ends_the_process_while_listing(
             ["--distribution_strategy ParameterServerStrategy", "AllReduce"],
             1,
         ),
-        (["--num_workers", "2"], ["--num_workers 2", "--num_workers 1"], 1),
+        (
+            ["--num_workers", "2", "--distribution_strategy", "Local"],
+            ["--num_workers 2", "--distribution_strategy Local", "AllReduce"],
+            1,
+        ),
+        (["--num_workers", "2", "--min_workers", "3"], ["--min_workers 3", "--num_workers 2"], 1),
         (["--model_def", "other.custom_model"], ["--model_def", "other.py"], 1),
         (["--model_def", "custom_model"], ["--model_def", "package.module.function"], 1),
         (["--model_zoo", "nowhere"], ["--model_zoo", "nowhere"], 1),

@@ -19,7 +19,8 @@ from elasticdl_like.cli.data.convert_to_table import convert_to_table
 from elasticdl_like.cli.data.progress import progress_of
 from elasticdl_like.cli.data.quantity import ByteSize, format_bytes, format_count
 from elasticdl_like.cli.data.source import source_of
-from elasticdl_like.cli.options import option, reader_options
+from elasticdl_like.cli.flag import option
+from elasticdl_like.cli.options import reader_options
 from elasticdl_like.errors import ConfigError
 
 _FORMATS = ("recordio", "tfrecord", "parquet")

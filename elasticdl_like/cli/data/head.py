@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from elasticdl_like.cli.data.source import RECORDS_PER_TASK, source_of
-from elasticdl_like.cli.options import option, reader_options
+from elasticdl_like.cli.flag import option
+from elasticdl_like.cli.options import reader_options
 
 if TYPE_CHECKING:
     from elasticdl_like.data_readers.base import RecordBatch

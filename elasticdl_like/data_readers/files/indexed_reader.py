@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from elasticdl_like.data_readers.base import BatchDataReader, RecordBatch
+from elasticdl_like.data_readers.equal_records import EqualRecords
 from elasticdl_like.data_readers.files import RandomAccessFile, list_files
 from elasticdl_like.data_readers.files.index_cache import FileIndex, IndexCache
 from elasticdl_like.data_readers.files.recent import RecentFiles, RecentStretches
@@ -56,11 +57,13 @@ class FileFormat(ABC):
         suffixes: how the names of its files in a directory end, in lower case; anything if empty.
         scans_in_threads: whether several threads scan local files faster than one, because most of
             it is done outside the interpreter. If not, processes help; to them a format is pickled.
+        decodes_runs: whether it has `decode_run`, which takes less time than `decode` each time.
     """
 
     name: str
     suffixes: tuple[str, ...] = ()
     scans_in_threads = True
+    decodes_runs = False
 
     @abstractmethod
     def scan(self, file: RandomAccessFile) -> SparseIndex:
@@ -85,6 +88,19 @@ class FileFormat(ABC):
         Raises:
             CorruptDataError: the bytes are something else than so many whole records.
         """
+
+    def decode_run(self, file_name: str, run: Sequence[Stretch], data: bytes) -> RecordBatch:
+        """Returns all records of adjacent stretches.
+
+        Args:
+            file_name: for error messages.
+            run: the stretches, at least one.
+            data: the bytes of all of them.
+
+        Raises:
+            CorruptDataError: as `decode`, or a stretch has another number of records.
+        """
+        raise NotImplementedError
 
     def natural_splits(self, index: SparseIndex) -> Sequence[int]:
         """Returns at which records of a file tasks had better begin, if that matters."""
@@ -205,7 +221,7 @@ class IndexedFileReader(BatchDataReader):
         return self._format.describe(self._files.get(shard_name, indexed.version), indexed.index)
 
     def read_record_batches(self, task: Task) -> Iterator[RecordBatch]:
-        """Yields the records of the task, one batch for each stretch that it touches.
+        """Yields the records of the task, in batches of one stretch or of several.
 
         A local file that is replaced by another meanwhile is read on as it was; one that is
         changed in place is an error.
@@ -238,29 +254,43 @@ class IndexedFileReader(BatchDataReader):
             # Asked for anew each time, because the file is compared with what was indexed.
             file = self._files.get(name, indexed.version)
             data = file.read(first.start_byte, last.end_byte - first.start_byte)
-            for stretch in stretches[number:following]:
-                begin = stretch.start_byte - first.start_byte
-                own = data[begin : begin + stretch.size_bytes]
-                batch = self._decode(name, stretch, own)
+            for part, batch in self._decoded(name, stretches[number:following], data):
                 # What the next task may need as well: the rest of the stretch, or, when it is
                 # another part of the same records in another order, all of it.
-                if stretch is stretches[-1] or stretch.start < task.start:
-                    self._stretches.add(name, indexed.version, stretch.start_byte, batch)
-                    batch = _part(batch, stretch, task)
-                yield batch
+                if part.start < task.start:
+                    self._keep(name, indexed.version, first, batch, part)
+                if part.end == stretches[-1].end:
+                    self._keep(name, indexed.version, last, batch, part)
+                yield _part(batch, part, task)
             number = following
 
-    def _decode(self, name: str, stretch: Stretch, data: bytes) -> RecordBatch:
-        with self.time_spent.measure(Activity.DECODING):
-            batch = self._format.decode(name, stretch, data)
-        if batch_size(batch) != stretch.count:
-            raise CorruptDataError(
-                name,
-                stretch.start_byte,
-                f"{batch_size(batch)} records where there were {stretch.count} when the file was "
-                "indexed; copy or write the file again, or leave it out",
-            )
-        return batch
+    def _keep(
+        self, name: str, version: str, stretch: Stretch, batch: RecordBatch, run: Stretch
+    ) -> None:
+        """Keeps the records of one stretch of a run, without what holds all others in memory."""
+        if stretch.count < run.count:
+            batch = slice_batch(batch, stretch.start - run.start, stretch.end - run.start)
+            if isinstance(batch, EqualRecords):
+                batch = batch.copy()
+        self._stretches.add(name, version, stretch.start_byte, batch)
+
+    def _decoded(
+        self, name: str, run: Sequence[Stretch], data: bytes
+    ) -> Iterator[tuple[Stretch, RecordBatch]]:
+        """Yields each stretch of a run, or all as one, with its records."""
+        first, last = run[0], run[-1]
+        if self._format.decodes_runs:
+            with self.time_spent.measure(Activity.DECODING):
+                batch = self._format.decode_run(name, run, data)
+            yield Stretch(first.start, last.end, first.start_byte, last.end_byte), batch
+            return
+        for stretch in run:
+            begin = stretch.start_byte - first.start_byte
+            own = data[begin : begin + stretch.size_bytes]
+            with self.time_spent.measure(Activity.DECODING):
+                batch = self._format.decode(name, stretch, own)
+            check_count(name, stretch, batch_size(batch))
+            yield stretch, batch
 
     def _index_for(self, task: Task) -> FileIndex:
         """Returns the index that the task brings, or else that of the file."""
@@ -295,6 +325,21 @@ class IndexedFileReader(BatchDataReader):
     @cached_property
     def _on_disk(self) -> Mapping[str, FileIndex]:
         return self._cache.load()
+
+
+def check_count(file_name: str, stretch: Stretch, num_records: int) -> None:
+    """Compares what was found in a stretch with what there was when the file was indexed.
+
+    Raises:
+        CorruptDataError: it is another number of records.
+    """
+    if num_records != stretch.count:
+        raise CorruptDataError(
+            file_name,
+            stretch.start_byte,
+            f"{num_records} records where there were {stretch.count} when the file was indexed; "
+            "copy or write the file again, or leave it out",
+        )
 
 
 def _part(batch: RecordBatch, stretch: Stretch, task: Task) -> RecordBatch:

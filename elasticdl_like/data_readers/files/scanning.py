@@ -16,8 +16,8 @@ _REMOTE_THREADS = 16
 
 # Helper processes take about 0.2 s to start, which has to be worth it: how long files are indexed
 # before that is decided, and for how long it has to go on then.
-_ALONE_S = 0.1
-_WORTH_S = 1.0
+_ALONE_S = 0.02
+_WORTH_S = 0.6
 
 OnIndexed = Callable[[Mapping[str, FileIndex]], None]
 """Called with the indexes so far, which are more each time."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from elasticdl_like.data_readers.equal_records import join_records
-from elasticdl_like.data_readers.files.indexed_reader import FileFormat, IndexedFileReader
+from elasticdl_like.data_readers.files.indexed_reader import (
+    FileFormat,
+    IndexedFileReader,
+    check_count,
+)
 from elasticdl_like.data_readers.files.source import RandomAccessFile
 from elasticdl_like.data_readers.recordio.format import (
-    HEADER_BYTES,
     ChunkFormatError,
-    decode_chunk,
-    decode_header,
+    decode_chunk_at,
 )
 from elasticdl_like.data_readers.recordio.index import (
     chunk_headers,
@@ -31,6 +33,7 @@ class RecordIOFormat(FileFormat):
 
     name = "recordio/1"
     scans_in_threads = False  # a walk from header to header is Python, one step after the other
+    decodes_runs = True
 
     def scan(self, file: RandomAccessFile) -> SparseIndex:
         """Walks the chunk headers of the file."""
@@ -38,23 +41,28 @@ class RecordIOFormat(FileFormat):
 
     def decode(self, file_name: str, stretch: Stretch, data: bytes) -> Sequence[bytes]:
         """Returns the records of the chunks of a stretch."""
+        return self.decode_run(file_name, [stretch], data)
+
+    def decode_run(self, file_name: str, run: Sequence[Stretch], data: bytes) -> Sequence[bytes]:
+        """Returns the records of the chunks of adjacent stretches."""
         chunks: list[Sequence[bytes]] = []
-        num_records = offset = 0
-        while offset < len(data):
-            body_start = offset + HEADER_BYTES
-            try:
-                header = decode_header(data[offset:body_start], len(data) - body_start)
-                body_end = body_start + header.body_size_bytes
-                chunk = decode_chunk(header, data[body_start:body_end])
-                num_records += len(chunk)
-                if num_records > stretch.count:
-                    raise ChunkFormatError(
-                        "with this chunk there are more records than when the file was indexed"
-                    )
-            except ChunkFormatError as error:
-                raise corrupt_chunk(file_name, stretch.start_byte + offset, error) from error
-            chunks.append(chunk)
-            offset = body_end
+        begin_byte, offset = run[0].start_byte, 0
+        for stretch in run:
+            num_records = 0
+            stop = min(stretch.end_byte - begin_byte, len(data))
+            while offset < stop:
+                try:
+                    chunk, end = decode_chunk_at(data, offset, stop)
+                    num_records += len(chunk)
+                    if num_records > stretch.count:
+                        raise ChunkFormatError(
+                            "with this chunk there are more records than when the file was indexed"
+                        )
+                except ChunkFormatError as error:
+                    raise corrupt_chunk(file_name, begin_byte + offset, error) from error
+                chunks.append(chunk)
+                offset = end
+            check_count(file_name, stretch, num_records)
         return join_records(chunks) if chunks else []
 
     def natural_splits(self, index: SparseIndex) -> Sequence[int]:

@@ -6,11 +6,18 @@ import bisect
 from array import array
 from collections.abc import Sequence
 
+import numpy as np
+
 from elasticdl_like.data_readers.files import RandomAccessFile
-from elasticdl_like.data_readers.files.indexed_reader import FileFormat, IndexedFileReader
+from elasticdl_like.data_readers.files.indexed_reader import (
+    FileFormat,
+    IndexedFileReader,
+    check_count,
+)
 from elasticdl_like.data_readers.tfrecord.format import (
     TFRecordFormatError,
     decode_records,
+    record_ends,
     walk_headers,
 )
 from elasticdl_like.errors import CorruptDataError
@@ -27,6 +34,7 @@ class TFRecordFormat(FileFormat):
         *(".tfrecord", ".tfrecords", ".tfrec"),
         *(".tfrecord.gz", ".tfrecords.gz", ".tfrec.gz"),
     )
+    decodes_runs = True
 
     def scan(self, file: RandomAccessFile) -> SparseIndex:
         """Walks from record to record, checking the checksum of each length.
@@ -62,10 +70,20 @@ class TFRecordFormat(FileFormat):
 
     def decode(self, file_name: str, stretch: Stretch, data: bytes) -> Sequence[bytes]:
         """Returns the records of a stretch, all checksums checked."""
+        return self.decode_run(file_name, [stretch], data)
+
+    def decode_run(self, file_name: str, run: Sequence[Stretch], data: bytes) -> Sequence[bytes]:
+        """Returns the records of adjacent stretches, all checksums checked."""
+        begin_byte = run[0].start_byte
         try:
-            return decode_records(data)
+            records = decode_records(data)
         except TFRecordFormatError as error:
-            raise _corrupt(file_name, stretch.start_byte, error) from error
+            raise _corrupt(file_name, begin_byte, error) from error
+        ends = [stretch.end_byte - begin_byte for stretch in run]
+        counts = np.diff(np.searchsorted(record_ends(records), ends, "right"), prepend=0)
+        for stretch, count in zip(run, counts.tolist(), strict=True):
+            check_count(file_name, stretch, count)
+        return records
 
 
 class TFRecordDataReader(IndexedFileReader):

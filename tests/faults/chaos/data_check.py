@@ -221,8 +221,18 @@ def check_exactly_once(plan: DataPlan, job: Path, logs: list[Path], outcome: Out
         raise ChaosError("; ".join(problems))
 
 
-def check_ledger(job: Path, num_epochs: int, num_records: int, first_epoch: int = 0) -> list[str]:
-    """Has `elasticdl ledger --verify` look at a job that has finished; returns what is wrong."""
+def check_ledger(
+    job: Path, num_epochs: int, num_records: int, first_epoch: int = 0, begun_epochs: int = 0
+) -> list[str]:
+    """Has `elasticdl ledger --verify` look at a job that has finished; returns what is wrong.
+
+    Args:
+        job: the job directory.
+        num_epochs: all epochs before this one have every record.
+        num_records: how many that are.
+        first_epoch: the first epoch that is in the ledger.
+        begun_epochs: how many more were begun, and nothing of them was trained on.
+    """
     exit_code, document, error = elasticdl_json("ledger", job, "--verify", directory=job.parent)
     if document is None:
         return [f"elasticdl ledger ended with {exit_code}: {error}"]
@@ -232,7 +242,10 @@ def check_ledger(job: Path, num_epochs: int, num_records: int, first_epoch: int 
         for each in document["epochs"]
         if each["type"] == "training"
     ]
-    expected = [(each, num_records, num_records, 0) for each in range(first_epoch, num_epochs)]
+    expected: list[Any] = [
+        (each, num_records, num_records, 0) for each in range(first_epoch, num_epochs)
+    ]
+    expected += [(num_epochs + each, num_records, 0, None) for each in range(begun_epochs)]
     if found != expected or exit_code:
         problems.append(f"the ledger says {found}, with exit code {exit_code}")
     return problems

@@ -90,8 +90,9 @@ class LoggingClient(MasterClient):
         max_leases: int,
         returned: Sequence[int] = (),
         loss: float | None = None,
+        step: int = 0,
     ) -> LeaseReply:
-        reply = super().commit_and_lease(key, commits, max_leases, returned, loss)
+        reply = super().commit_and_lease(key, commits, max_leases, returned, loss, step)
         for commit in commits:
             word = "fenced" if commit.step in reply.fenced_steps else "counted"
             self.log.write(word, commit.step, sum(each.size for each in commit.intervals))

@@ -26,7 +26,7 @@ class Outcome:
 
     Attributes:
         seed: the seed.
-        kind: "data plane" or "training".
+        kind: "data plane", "training" or "rounds".
         records: records that had to be counted, over all epochs.
         missing: of these, how many were not.
         doubled: how many were counted more than once.

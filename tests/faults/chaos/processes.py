@@ -160,6 +160,7 @@ def elasticdl_json(*arguments: object, directory: Path) -> tuple[int, Any, str]:
     finished = subprocess.run(
         [sys.executable, "-m", "elasticdl_like", *map(str, arguments), "--json"],
         cwd=directory,
+        env=os.environ | {"PYTHONPATH": str(TESTS)},
         capture_output=True,
         text=True,
         timeout=60,

@@ -38,6 +38,7 @@ def print_summary(outcomes: Sequence[Outcome]) -> None:
         ("seeds", len(outcomes)),
         ("  data plane", sum(outcome.kind == "data plane" for outcome in outcomes)),
         ("  training", sum(outcome.kind == "training" for outcome in outcomes)),
+        ("  rounds", sum(outcome.kind == "rounds" for outcome in outcomes)),
         ("records to count", sum(outcome.records for outcome in outcomes)),
         ("missing", sum(outcome.missing for outcome in outcomes)),
         ("doubled", sum(outcome.doubled for outcome in outcomes)),

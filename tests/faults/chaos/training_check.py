@@ -33,9 +33,9 @@ def check_counts(plan: TrainingPlan, directory: Path, job: Path, outcome: Outcom
     problems = []
     outcome.records = plan.num_records * plan.num_epochs
     found = {"the model at the end of training": np.load(directory / "counts.npy")}
-    found["the last checkpoint"] = checkpoint_weights(_newest_checkpoint(job), plan.num_records)
+    found["the last checkpoint"] = checkpoint_weights(newest_checkpoint(job), plan.num_records)
     if plan.writes_output:
-        found["model.keras"] = _keras_weights(directory / "output" / "model.keras", plan)
+        found["model.keras"] = keras_weights(directory / "output" / "model.keras", plan.num_records)
     for where, counts in found.items():
         wrong = np.flatnonzero(counts != plan.num_epochs)
         if wrong.size:
@@ -63,20 +63,22 @@ def checkpoint_weights(checkpoint: Path, num_records: int) -> Counts:
     raise ChaosError(f"{checkpoint} has no counts")
 
 
-def _newest_checkpoint(job: Path) -> Path:
+def newest_checkpoint(job: Path) -> Path:
+    """Returns the newest checkpoint of a job."""
     found = sorted((job / "checkpoints").glob("checkpoint-*"))
     if not found:
         raise ChaosError(f"there is no checkpoint in {job}")
     return found[-1]
 
 
-def _keras_weights(path: Path, plan: TrainingPlan) -> Counts:
+def keras_weights(path: Path, num_records: int) -> Counts:
+    """Returns the counts that a trained model holds."""
     import h5py
 
     found: list[Counts] = []
 
     def look(name: str, value: object) -> None:
-        if isinstance(value, h5py.Dataset) and value.shape == (plan.num_records, 1):
+        if isinstance(value, h5py.Dataset) and value.shape == (num_records, 1):
             found.append(value[()].ravel())
 
     with zipfile.ZipFile(path) as archive:

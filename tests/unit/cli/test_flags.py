@@ -11,7 +11,7 @@ import pytest
 from elasticdl_like.cli.connection import given_token, tls_config
 from elasticdl_like.cli.main import elasticdl
 from elasticdl_like.cli.options import make_job_config
-from elasticdl_like.config import JobConfig, TlsConfig
+from elasticdl_like.config import DistributionStrategy, JobConfig, TlsConfig, WorkersConfig
 from elasticdl_like.errors import ConfigError
 from elasticdl_like.worker import main as worker_main
 from elasticdl_like.worker.main import WorkerConfig
@@ -30,6 +30,19 @@ def parse(*words: str) -> dict[str, Any]:
 
 def data_job(*words: str) -> JobConfig:
     return make_job_config(parse("master", "--training_data", "data", *words), data_only=True)
+
+
+def job(*words: str) -> JobConfig:
+    """Returns a job that trains a model, whose file only has to be there."""
+    Path("zoo").mkdir(exist_ok=True)
+    Path("zoo", "model.py").touch()
+    model = ("--model_zoo", "zoo", "--model_def", "model.make")
+    return make_job_config(parse("train", "--training_data", "data", *model, *words))
+
+
+def sizes(*words: str) -> tuple[int, int]:
+    training = job(*words).training
+    return training.minibatch_size, training.global_batch_size
 
 
 def run(*words: str) -> None:
@@ -62,6 +75,51 @@ def test_quarantine_is_off_unless_asked_for() -> None:
     assert quarantining.training.max_quarantined_records == 5
 
 
+def test_one_worker_trains_alone_unless_there_can_be_more() -> None:
+    assert data_job().distribution_strategy is DistributionStrategy.LOCAL
+    assert data_job().workers == WorkersConfig()
+    together = job("--num_workers", "3", "--min_workers", "2", "--max_workers", "4")
+    assert together.distribution_strategy is DistributionStrategy.ALL_REDUCE
+    assert together.workers == WorkersConfig(num_workers=3, min_workers=2, max_workers=4)
+    assert job("--max_workers", "2").distribution_strategy is DistributionStrategy.ALL_REDUCE
+    for name in ("AllReduce", "AllreduceStrategy"):
+        alone = job("--distribution_strategy", name)
+        assert alone.distribution_strategy is DistributionStrategy.ALL_REDUCE
+        assert alone.workers.num_workers == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("--num_workers 2 --min_workers 3", "--min_workers 3 is more than --num_workers 2"),
+        ("--num_workers 5 --max_workers 4", "--num_workers 5 is more than --max_workers 4"),
+        ("--num_workers 2 --distribution_strategy Local", "does not go with --num_workers 2"),
+        ("--max_workers 2 --distribution_strategy local", "does not go with --max_workers 2"),
+        ("--distribution_strategy Horovod", "'Horovod' is not known; there is Local and AllReduce"),
+        ("--distribution_strategy ParameterServerStrategy", "no parameter servers"),
+        ("--global_batch_size 8 --minibatch_size 4", "--minibatch_size 4 both say"),
+        ("--global_batch_size 2 --num_workers 3", "less than --num_workers 3"),
+        ("--global_batch_size 2 --max_workers 3", "less than --max_workers 3"),
+    ],
+)
+def test_what_contradicts_itself_about_workers_is_refused(words: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        job(*words.split())
+
+
+def test_a_job_without_a_model_takes_any_number_of_workers() -> None:
+    with pytest.raises(ConfigError, match="any number of workers can take part"):
+        data_job("--num_workers", "2")
+
+
+def test_records_in_a_step() -> None:
+    assert sizes() == (64, 0)
+    assert sizes("--minibatch_size", "5", "--num_workers", "3") == (5, 0)
+    # Tasks have the size that they have for the workers of the beginning.
+    assert sizes("--global_batch_size", "100", "--num_workers", "3") == (33, 100)
+    assert sizes("--global_batch_size", "100") == (100, 100)
+
+
 def test_training_needs_data() -> None:
     with pytest.raises(click.MissingParameter, match="training_data"):
         parse("train")
@@ -89,7 +147,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[WorkerConfig]:
     """The workers that were started, of which none runs."""
     configs: list[WorkerConfig] = []
     monkeypatch.setattr(worker_main, "run_worker", configs.append)
-    monkeypatch.setattr("elasticdl_like.cli.output.configure_worker_logging", lambda *_: None)
+    monkeypatch.setattr("elasticdl_like.worker.logs.configure_worker_logging", lambda *_: None)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     return configs
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
-from elasticdl_like.cli.output import ledger_table, quarantine_lines
+from elasticdl_like.cli.output import describe_progress, ledger_table, quarantine_lines
+from elasticdl_like.master.progress import RoundStatus
+from stand_in_job import StandInJob
 
 
 def entry(**changes: Any) -> dict[str, Any]:
@@ -51,3 +54,16 @@ def test_quarantined_records_are_listed_in_one_line_each() -> None:
         "quarantined in training epoch 2: records [10, 12) of shard 'a': cannot be decoded"
     ]
     assert quarantine_lines({"epochs": [], "quarantined": []}) == []
+
+
+def test_progress_names_the_workers_where_there_are_several() -> None:
+    alone = StandInJob().status()
+    assert describe_progress(alone) == "0/0 records  0 records/s"
+    of_many = dataclasses.replace(
+        alone, workers_wanted=3, round=RoundStatus(4, "running", [2, 0], 1.0)
+    )
+    assert describe_progress(of_many) == "2/3 workers  0/0 records  0 records/s"
+    forming = dataclasses.replace(of_many, round=RoundStatus(4, "forming", [], 0.1))
+    assert describe_progress(forming) == "0/3 workers  0/0 records  0 records/s"
+    of_one = dataclasses.replace(of_many, workers_wanted=1, round=RoundStatus(4, "running", [0], 1))
+    assert describe_progress(of_one) == "0/0 records  0 records/s"

@@ -10,9 +10,11 @@ from typing import Any
 from elasticdl_like.config import (
     CheckpointConfig,
     DataConfig,
+    DistributionStrategy,
     JobConfig,
     ModelConfig,
     TrainingConfig,
+    WorkersConfig,
 )
 from elasticdl_like.master.job import Job
 from elasticdl_like.master.job_core import JobCore
@@ -103,6 +105,7 @@ class JobInDirectory:
         tables: Sequence[Sequence[Shard]] = (SHARDS, VALIDATION),
         output: str = "",
         checkpoints: CheckpointConfig | None = None,
+        workers: WorkersConfig | None = None,
         **training_flags: Any,
     ) -> None:
         self.path, self.clock = path / "journal.sqlite", clock
@@ -116,7 +119,9 @@ class JobInDirectory:
             ),
             checkpoints or CheckpointConfig(directory=str(path / "checkpoints")),
             output,
+            DistributionStrategy.LOCAL if workers is None else DistributionStrategy.ALL_REDUCE,
             data_only=data_only,
+            workers=workers or WorkersConfig(),
         )
         plan = Plan(
             0,

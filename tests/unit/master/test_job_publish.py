@@ -208,7 +208,7 @@ def test_only_what_a_worker_writes_there_becomes_a_checkpoint(
     one = make_job()
     worker = Worker(one.job)
     mark(worker, 5)
-    with pytest.raises(InvalidRequestError, match="worker 0 wrote a checkpoint to"):
+    with pytest.raises(InvalidRequestError, match="is not where this job writes checkpoints to"):
         one.job.publish_checkpoint(0, "w", one.path.parent / written, 5, FILES)
 
 

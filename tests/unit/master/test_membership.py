@@ -126,6 +126,21 @@ def test_one_that_a_platform_watches_may_be_silent_for_longer(members: Membershi
     assert silent(members, 61, 60) == [0]
 
 
+def test_where_others_wait_for_it_that_makes_no_difference() -> None:
+    members = Membership(timeout_s=10.0, hanging_factor=1)
+    members.register("a", None, "", True, 0)
+    assert silent(members, 10) == []
+    assert silent(members, 11, 10) == [0]
+
+
+def test_to_be_known_is_not_to_be_heard(members: Membership) -> None:
+    worker = members.register("a", None, "", False, 0)
+    assert members.known(0, "a") is worker
+    assert worker.heard_s == 0
+    with pytest.raises(UnknownWorkerError, match="worker 0 is not part"):
+        members.known(0, "b")
+
+
 def test_nobody_is_blamed_for_a_pause_of_the_master(members: Membership) -> None:
     members.register("silent", None, "", False, 0)
     members.register("heard", None, "", False, 0)

@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from elasticdl_like.master.progress import Evaluation, JobStatus, RateMeter, WorkerStatus
+from elasticdl_like.master.progress import (
+    Evaluation,
+    JobStatus,
+    RateMeter,
+    RoundStatus,
+    WorkerStatus,
+)
 from elasticdl_like.tasks import EpochKey, TaskType
 from elasticdl_like.time_shares import TimeShares
 
@@ -64,9 +70,15 @@ def test_the_status_is_json() -> None:
         evaluations=(Evaluation(EpochKey(TaskType.EVALUATION, 1, 70), {"accuracy": 0.75}),),
         workers=[
             WorkerStatus(
-                0, "host", 1.5, {"training": 2.0}, TimeShares({"training": 0.75}, {"reading": 0.25})
+                *(0, "host", 1.5, {"training": 2.0}),
+                TimeShares({"training": 0.75}, {"reading": 0.25}),
+                phase="training",
+                rank=1,
+                step=7,
             )
         ],
+        workers_wanted=2,
+        round=RoundStatus(3, "running", (2, 0), 1.5),
     )
     plain = json.loads(json.dumps(status.to_plain()))
     assert plain["evaluations"] == [{"epoch": 1, "step": 70, "metrics": {"accuracy": 0.75}}]
@@ -81,6 +93,11 @@ def test_the_status_is_json() -> None:
             "recent_time_shares": None,
             "starvation": "",
             "num_retries": 0,
+            "phase": "training",
+            "rank": 1,
+            "step": 7,
         }
     ]
+    assert plain["round"] == {"number": 3, "state": "running", "members": [2, 0], "since_s": 1.5}
+    assert plain["workers_wanted"] == 2
     assert (plain["job"], plain["loss"], plain["remaining_s"]) == ("j", 0.5, None)

@@ -1,48 +1,7 @@
 from __future__ import annotations
 
-import signal
-
-import pytest
-
-from elasticdl_like.platforms.restart_policy import (
-    EndKind,
-    RestartPolicy,
-    describe_end,
-    end_kind,
-)
-
-
-@pytest.mark.parametrize(
-    "exit_code",
-    [-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, 130, 137, 143, None],
-)
-def test_being_killed_from_outside_is_a_loss(exit_code: int | None) -> None:
-    assert end_kind(exit_code) is EndKind.LOSS
-
-
-@pytest.mark.parametrize(
-    "exit_code",
-    [
-        *(-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL, -signal.SIGFPE),
-        *(0, 1, 2, 3, 134, 139, 255),
-    ],
-)
-def test_ending_by_itself_is_a_crash(exit_code: int) -> None:
-    assert end_kind(exit_code) is EndKind.CRASH
-
-
-@pytest.mark.parametrize(
-    ("exit_code", "words"),
-    [
-        (-9, "was killed by SIGKILL"),
-        (-35, "was killed by signal 35"),
-        (3, "ended with exit code 3"),
-        (0, "ended before its work was done (exit code 0)"),
-        (None, "is gone"),
-    ],
-)
-def test_ends_in_words(exit_code: int | None, words: str) -> None:
-    assert describe_end(exit_code) == words
+from elasticdl_like.platforms.restart_policy import RestartPolicy
+from elasticdl_like.process_end import EndKind
 
 
 def end_early(policy: RestartPolicy, kind: EndKind, times: int) -> list[float | None]:
@@ -81,8 +40,14 @@ def test_a_process_that_lived_long_enough_is_replaced_at_once() -> None:
     policy = RestartPolicy(max_crashes=3)
     end_early(policy, EndKind.LOSS, 5)
     policy.started(1000.0)
-    assert policy.ended(1059.9, EndKind.LOSS) == 16
+    assert policy.ended(1019.9, EndKind.LOSS) == 16
     policy.started(2000.0)
-    assert policy.ended(2060.0, EndKind.LOSS) == 0
+    assert policy.ended(2020.0, EndKind.LOSS) == 0
     policy.started(3000.0)
     assert policy.ended(3001.0, EndKind.LOSS) == 1
+
+
+def test_a_replacement_may_have_to_wait_in_any_case() -> None:
+    policy = RestartPolicy(max_crashes=3, least_pause_s=1.5)
+    pauses_s = end_early(policy, EndKind.LOSS, 4)
+    assert pauses_s == [1.5, 1.5, 2, 4]

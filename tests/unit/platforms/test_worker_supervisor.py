@@ -12,11 +12,11 @@ import pytest
 
 from elasticdl_command import eventually
 from elasticdl_like.job_directory import JobState
-from elasticdl_like.master.progress import JobStatus
 from elasticdl_like.platforms.restart_policy import RestartPolicy
 from elasticdl_like.platforms.worker_process import MakeCommand, WorkerProcess
 from elasticdl_like.platforms.worker_record import WorkerRecords
-from elasticdl_like.platforms.worker_supervisor import WorkerSupervisor
+from elasticdl_like.platforms.worker_supervisor import WorkerSupervisor, end_all
+from stand_in_job import StandInJob
 
 PythonWorker = Callable[[str], MakeCommand]
 Start = Callable[[WorkerRecords, MakeCommand, Path], WorkerProcess]
@@ -25,54 +25,12 @@ MakeScene = Callable[..., "Scene"]
 SLEEP = "import time; time.sleep(600)"
 
 
-class StandInJob:
-    """Notes what it is told; the worker always takes part."""
-
-    def __init__(self) -> None:
-        self.state = JobState.RUNNING
-        self.incarnation: str | None = "registered"
-        self.supervised: list[int] = []
-        self.losses: list[str] = []
-        self.failure = ""
-
-    def supervise(self, worker_id: int) -> None:
-        self.supervised.append(worker_id)
-
-    def registered_incarnation(self, worker_id: int) -> str | None:
-        return self.incarnation
-
-    def lose(self, worker_id: int, reason: str) -> None:
-        assert worker_id == 0
-        self.losses.append(reason)
-
-    def fail(self, reason: str) -> None:
-        self.state, self.failure = JobState.FAILED, reason
-
-    def status(self) -> JobStatus:
-        return JobStatus(
-            job="job",
-            state=str(self.state),
-            reason="",
-            epoch=2,
-            num_epochs=5,
-            epoch_records=0,
-            records_per_epoch=0,
-            records=0,
-            total_records=0,
-            records_per_s=0.0,
-            remaining_s=None,
-            step=1234,
-            loss=None,
-            evaluations=(),
-            workers=(),
-        )
-
-
 class Scene:
     """A supervisor with all that it needs."""
 
     def __init__(self, directory: Path, command: MakeCommand, max_crashes: int = 3) -> None:
         self.job = StandInJob()
+        self.job.taking_part = {0}
         self.records = WorkerRecords(directory)
         self.log_path = directory / "worker-0.log"
         self.command = command
@@ -88,15 +46,20 @@ class Scene:
         )
 
     @property
+    def running(self) -> bool:
+        process = self.supervisor.process
+        return process is not None and process.running
+
+    @property
     def pid(self) -> int | None:
         record = self.records.load(0)
         return None if record is None else record.pid
 
     def start(self) -> int:
         """Starts the first process of a new job; returns its id."""
-        self.job.incarnation = None
+        self.job.taking_part = set()
         self.supervisor.begin(anew=False)
-        self.job.incarnation = "registered"
+        self.job.taking_part = {0}
         self.supervisor.watch()
         assert self.pid is not None
         return self.pid
@@ -119,8 +82,7 @@ def make_scene(tmp_path: Path, python_worker: PythonWorker) -> Iterator[MakeScen
         return scenes[-1]
 
     yield make
-    for scene in scenes:
-        scene.supervisor.end()
+    end_all([scene.supervisor for scene in scenes])
 
 
 @pytest.fixture
@@ -136,7 +98,7 @@ def test_a_new_job_gets_a_process_and_keeps_it(scene: Scene, start: Start) -> No
     assert scene.pid == pid
     assert scene.job.losses == []
     scene.job.state = JobState.FINISHED
-    scene.supervisor.end()
+    end_all([scene.supervisor])
     assert not Path(f"/proc/{pid}").exists()
     assert scene.records.load(0) is None
     assert scene.job.losses == []
@@ -195,15 +157,14 @@ def test_an_exit_after_the_end_is_neither_loss_nor_crash(make_scene: MakeScene) 
     scene = make_scene("")
     scene.start()
     scene.job.state = JobState.FINISHED
-    scene.supervisor.wait(10)
-    scene.supervisor.watch()
-    scene.supervisor.end()
+    scene.watch_until(lambda: not scene.running)
+    end_all([scene.supervisor])
     assert (scene.job.losses, scene.job.failure) == ([], "")
 
 
 def test_a_process_that_ends_before_it_takes_part_is_replaced(scene: Scene, start: Start) -> None:
     first = scene.start()
-    scene.job.incarnation = None
+    scene.job.taking_part = set()
     os.kill(first, signal.SIGKILL)
     scene.watch_until(lambda: scene.pid not in (first, None))
     assert scene.job.losses == []
@@ -264,7 +225,7 @@ def test_a_worker_that_died_with_its_master_is_lost_and_replaced(
 
 def test_a_process_of_an_earlier_job_is_ended(scene: Scene, start: Start) -> None:
     left = start(scene.records, scene.command, scene.log_path)
-    scene.job.incarnation = None
+    scene.job.taking_part = set()
     scene.supervisor.begin(anew=True)
     assert not left.running
     scene.supervisor.watch()
@@ -274,8 +235,118 @@ def test_a_process_of_an_earlier_job_is_ended(scene: Scene, start: Start) -> Non
 
 def test_ctrl_c_between_start_and_note_leaves_no_process(scene: Scene, start: Start) -> None:
     left = start(scene.records, scene.command, scene.log_path)
-    scene.supervisor.end()
+    end_all([scene.supervisor])
     assert not left.running
     assert scene.records.load(0) is None
     # The job goes on later, and then no longer counts on this process.
     assert scene.job.losses == ["it was ended with the command"]
+
+
+def test_a_lost_worker_among_others(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    first = scene.start()
+    scene.job.taking_part = {0, 1, 2}
+    os.kill(first, signal.SIGKILL)
+    with caplog.at_level(logging.WARNING):
+        scene.watch_until(lambda: scene.pid not in (first, None))
+    assert caplog.messages == [
+        "worker 0 is lost: it was killed by SIGKILL; the job goes on with 2 others, and with a "
+        f"new process now; log: {scene.log_path}"
+    ]
+
+
+LEAVES_WHEN_TOLD = f"""
+import os, signal
+signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
+print('ready', flush=True)
+{SLEEP}
+"""
+
+
+def test_a_worker_that_leaves_unasked_is_lost(make_scene: MakeScene) -> None:
+    scene = make_scene(LEAVES_WHEN_TOLD, max_crashes=0)
+    first = scene.start()
+    eventually(lambda: "ready" in scene.log_path.read_text(), 10)
+    os.kill(first, signal.SIGTERM)
+    scene.watch_until(lambda: scene.pid not in (first, None))
+    assert scene.job.losses == ["it ended with exit code 143"]
+
+
+def test_a_retired_worker_leaves_and_is_not_replaced(make_scene: MakeScene) -> None:
+    scene = make_scene(LEAVES_WHEN_TOLD, max_crashes=0)
+    scene.start()
+    eventually(lambda: "ready" in scene.log_path.read_text(), 10)
+    assert not scene.supervisor.retiring
+    scene.supervisor.retire()
+    scene.job.taking_part = set()  # it says goodbye
+    scene.watch_until(lambda: scene.supervisor.process is None)
+    assert scene.supervisor.retiring
+    scene.now_s += 1000
+    scene.supervisor.watch()
+    assert scene.pid is None
+    assert (scene.job.losses, scene.job.failure) == ([], "")
+
+
+def test_a_retired_worker_that_does_not_leave_is_killed(
+    make_scene: MakeScene, caplog: pytest.LogCaptureFixture
+) -> None:
+    code = f"import signal; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); {SLEEP}"
+    scene = make_scene(code)
+    pid = scene.start()
+    eventually(lambda: "ready" in scene.log_path.read_text(), 10)
+    scene.supervisor.retire()
+    scene.now_s += 59
+    scene.supervisor.watch()
+    assert (scene.pid, scene.running) == (pid, True)
+    scene.now_s += 1
+    with caplog.at_level(logging.WARNING):
+        scene.watch_until(lambda: scene.supervisor.process is None)
+    assert caplog.messages == ["worker 0: it did not leave within 60 s, and was killed"]
+    # It has not said goodbye, and the others must not wait for it.
+    assert scene.job.losses == ["it was no longer wanted"]
+    assert scene.pid is None
+
+
+def test_a_worker_that_retires_while_it_waits_for_its_replacement(make_scene: MakeScene) -> None:
+    scene = make_scene("import os; os._exit(3)")
+    scene.start()
+    scene.watch_until(lambda: len(scene.job.losses) == 2)
+    assert scene.supervisor.process is None
+    scene.supervisor.retire()
+    scene.now_s += 1000
+    scene.supervisor.watch()
+    assert scene.supervisor.process is None
+
+
+def test_a_worker_that_was_let_go_has_not_crashed(make_scene: MakeScene) -> None:
+    scene = make_scene("", max_crashes=0)
+    scene.start()
+    scene.job.taking_part = set()  # it said goodbye
+    scene.watch_until(lambda: scene.supervisor.process is None)
+    assert (scene.job.losses, scene.job.failure) == ([], "")
+    # The job should be over by now; if it is not, it goes on with another process.
+    scene.supervisor.watch()
+    assert scene.pid is None
+    scene.now_s += 10
+    scene.supervisor.watch()
+    assert scene.pid is not None
+
+
+def test_variables_of_a_worker(tmp_path: Path, python_worker: PythonWorker) -> None:
+    log_path = tmp_path / "log"
+    job = StandInJob()
+    supervisor = WorkerSupervisor(
+        job,
+        0,
+        WorkerRecords(tmp_path),
+        log_path,
+        python_worker(f"import os; print(os.environ['MY_DEVICE'], flush=True); {SLEEP}"),
+        RestartPolicy(0),
+        lambda: 0.0,
+        {"MY_DEVICE": "7"},
+    )
+    supervisor.begin(anew=False)
+    try:
+        supervisor.watch()
+        eventually(lambda: log_path.read_text() == "7\n", 10)
+    finally:
+        end_all([supervisor])

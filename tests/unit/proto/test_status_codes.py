@@ -10,6 +10,7 @@ from elasticdl_like.proto.status_codes import error_from_status, status_code
 EXACT = {
     errors.AuthenticationError,
     errors.UnknownWorkerError,
+    errors.RoundOverError,
     errors.InvalidRequestError,
     errors.JobFailedError,
     errors.JobDirectoryError,

@@ -47,10 +47,12 @@ class QueueMaster:
         max_leases: int,
         returned: Sequence[int] = (),
         loss: float | None = None,
+        step: int = 0,
     ) -> LeaseReply:
         with self.changed:
+            number = len(self.requests) + 1
             request = LeaseRequest(
-                WORKER, "life", len(self.requests) + 1, key, commits, max_leases, returned, loss
+                WORKER, "life", number, key, commits, max_leases, returned, loss, step=step
             )
             fenced = [each.step for each in commits if not self.queue.commit(WORKER, key, each)]
             self.queue.give_back(WORKER, returned)

@@ -19,7 +19,11 @@ from elasticdl_like.errors import (
     ModelDefinitionError,
     UnknownWorkerError,
 )
-from elasticdl_like.worker.checkpoint_reader import load_initial_weights, restore_checkpoint
+from elasticdl_like.worker.checkpoint_reader import (
+    load_initial_weights,
+    read_callback_states,
+    restore_checkpoint,
+)
 from elasticdl_like.worker.checkpoint_writer import CheckpointWriter
 from elasticdl_like.worker.variable_file import VariableCopy, assign_variables, write_variables
 
@@ -203,12 +207,38 @@ def test_another_model_is_refused_and_left_as_it_was(tmp_path):
     assert values(other) == before
     longer = make_model()
     longer.add(keras.layers.Dense(1, name="added"))
-    with pytest.raises(ModelDefinitionError, match=r"is missing in the file and '.*added/kernel'"):
+    with pytest.raises(ModelDefinitionError, match=r"is missing there and '.*added/kernel'"):
         load_initial_weights(longer, checkpoint)
     with pytest.raises(
         ModelDefinitionError, match=r"optimizer\.npz is of another .*'adam\w*/iter.*'sgd"
     ):
         restore_checkpoint(make_model(optimizer=keras.optimizers.SGD(momentum=0.9)), checkpoint)
+
+
+def test_the_states_of_callbacks_go_with_it_when_there_are_any(tmp_path):
+    states = {"EarlyStopping": [{"attributes": {"best": 0.5, "best_weights": [np.arange(3.0)]}}]}
+    writer = CheckpointWriter(PublishingClient(), tmp_path)
+    writer.save(make_model(), 1, states)
+    writer.wait()
+    writer.save(make_model(), 2, {})
+    writer.wait()
+    writer.close()
+    with_states, without = (tmp_path / f"checkpoint-00000000{step}" for step in (1, 2))
+    [found] = read_callback_states(with_states)["EarlyStopping"]
+    np.testing.assert_array_equal(found["attributes"].pop("best_weights"), [np.arange(3.0)])
+    assert found == {"attributes": {"best": 0.5}}
+    assert not read_callback_states(without)
+    assert not (without / "callbacks.npz").exists()
+
+    file = with_states / "callbacks.npz"
+    damaged = bytearray(file.read_bytes())
+    damaged[-40] ^= 1
+    file.write_bytes(damaged)
+    with pytest.raises(CorruptDataError, match=r"callbacks\.npz.*not as it was written"):
+        read_callback_states(with_states)
+    file.unlink()
+    with pytest.raises(DataError, match=r"callbacks\.npz"):
+        read_callback_states(with_states)
 
 
 def test_damage_is_found(tmp_path):

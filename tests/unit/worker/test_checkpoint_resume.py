@@ -17,9 +17,10 @@ from elasticdl_like.tasks import Answer, EpochKey, LeaseReply, StartPoint, TaskT
 from elasticdl_like.time_spent import TimeSpent
 from elasticdl_like.worker import checkpoint_policy
 from elasticdl_like.worker.blocks import Batch
+from elasticdl_like.worker.group import Alone
 from elasticdl_like.worker.model_spec import ModelSpec
 from elasticdl_like.worker.train_loop import Trainer
-from elasticdl_like.worker.train_step import zeros_like_spec
+from elasticdl_like.worker.train_step import TrainStep, zeros_like_spec
 
 BATCHES = 4  # in an epoch
 EPOCHS = 3
@@ -37,7 +38,7 @@ class Master:
         with self._lock:
             self.heard.append(event)
 
-    def commit_and_lease(self, key, commits, max_leases, returned, loss):
+    def commit_and_lease(self, key, commits, max_leases, returned, loss, step):
         for each in commits:
             kind = "mark" if each.mark else "failed" if each.problem else "commit"
             self.note(kind, each.step)
@@ -190,8 +191,16 @@ def run(
         callbacks=[callback or Diary(master)],
     )
     evaluator = Evaluations(master) if evaluate else None
+    step = TrainStep(spec)
     trainer = Trainer(
-        master, config, spec, pipeline or Batches(), evaluator, time_spent or TimeSpent()
+        master,
+        config,
+        spec,
+        step,
+        Alone(step),
+        pipeline or Batches(),
+        evaluator,
+        time_spent or TimeSpent(),
     )
     trainer.run(start or StartPoint())
     return spec.model

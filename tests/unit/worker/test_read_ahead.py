@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,11 +16,13 @@ import tensorflow as tf
 from queue_master import QueueMaster, make_queue
 
 from elasticdl_like.data_readers import BatchDataReader
+from elasticdl_like.data_readers.reading import list_shards
+from elasticdl_like.data_readers.recordio import Compressor, RecordIODataReader, RecordIOWriter
 from elasticdl_like.errors import CorruptDataError
-from elasticdl_like.tasks import EpochKey, Interval, Shard, Task, TaskType
+from elasticdl_like.tasks import EpochKey, Interval, Lease, Shard, Task, TaskType
 from elasticdl_like.worker.dataset import make_pipeline
 from elasticdl_like.worker.element_iterator import element_iterator
-from elasticdl_like.worker.read_ahead import ReadAhead, ReadLease
+from elasticdl_like.worker.read_ahead import ReadAhead, ReadLease, parts
 from elasticdl_like.worker.task_stream import TaskStream
 
 RECORDS = 640
@@ -160,7 +166,103 @@ def test_a_record_that_cannot_be_read_is_found_among_leases_that_are_read_at_onc
     assert (entry.committed, entry.quarantined, entry.missing) == (RECORDS - 1, 1, 0)
 
 
+# A large lease in parts.
+
+LARGE_RECORD_BYTES = 100_000
+LARGE_RECORDS = 120
+
+
+def large_record(number: int) -> bytes:
+    return b"%08d" % number * (LARGE_RECORD_BYTES // 8)
+
+
+@pytest.fixture
+def large_shard(tmp_path: Path) -> Shard:
+    """A file of 12 MB, whose records have a chunk each."""
+    path = tmp_path / "large"
+    with RecordIOWriter(path, compressor=Compressor.NONE, max_chunk_bytes=1) as writer:
+        for number in range(LARGE_RECORDS):
+            writer.write(large_record(number))
+    (shard,) = list_shards(RecordIODataReader(data_origin=str(path)))
+    return shard
+
+
+def lease_of(shard: Shard, start: int, end: int, order_key: int | None = None) -> Lease:
+    task = Task(shard.name, 10, 100, version=shard.version, index=shard.index)
+    return Lease(7, task, start, end, order_key)
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 90), (3, 77), (40, 41)])
+def test_the_parts_of_a_lease_are_the_lease(large_shard: Shard, start: int, end: int) -> None:
+    lease = lease_of(large_shard, start, end)
+    edges = [start]
+    for part in parts(lease):
+        assert (part.token, part.task, part.start_position) == (7, lease.task, edges[-1])
+        edges.append(part.end_position)
+    assert edges[-1] == end
+    # Of 2 MiB, but for the last.
+    assert [last - first for first, last in itertools.pairwise(edges)][:-1] == [
+        21 for _ in range((end - start - 1) // 21)
+    ]
+
+
+def test_what_is_small_or_in_random_order_has_no_parts(large_shard: Shard) -> None:
+    for lease in (
+        lease_of(large_shard, 5, 20),
+        lease_of(large_shard, 0, 90, order_key=3),
+        Lease(7, Task("a", 0, 1 << 30), 0, 1 << 30),
+    ):
+        assert parts(lease) == [lease]
+
+
+@pytest.mark.parametrize("damaged", [None, 0, 57, 119])
+@pytest.mark.parametrize("minibatch_size", [1, 16, 64])
+def test_only_the_damaged_part_of_a_large_lease_is_read_again(
+    large_shard: Shard, damaged: int | None, minibatch_size: int
+) -> None:
+    """Commits of a lease count in the order of its positions, so that no part may come early."""
+    path = Path(large_shard.name)
+    if damaged is not None:
+        body = bytearray(path.read_bytes())
+        body[len(body) * damaged // LARGE_RECORDS + LARGE_RECORD_BYTES // 2] ^= 1
+        status = path.stat()
+        path.write_bytes(body)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    client = QueueMaster(make_queue([large_shard], LARGE_RECORDS))
+    pipeline = make_pipeline(
+        RecordIODataReader(data_origin=str(path)),
+        TaskType.TRAINING,
+        minibatch_size,
+        None,
+        lambda records, *_: records,
+    )
+    found: list[bytes] = []
+    failed: list[int] = []
+    with TaskStream(client, KEY) as stream:
+        for step, batch in enumerate(pipeline.batches(stream), start=1):
+            if batch.problem:
+                failed.append(sum(interval.size for interval in batch.intervals))
+                stream.fail(step, batch.intervals, batch.problem)
+            else:
+                found += batch.data.numpy().tolist()
+                assert len(batch.pieces) == 1 or damaged is not None
+                stream.commit(step, batch.intervals)
+    pipeline.close()
+    numbers = [number for number in range(LARGE_RECORDS) if number != damaged]
+    assert sorted(found) == [large_record(number) for number in numbers]
+    entry = client.queue.ledger()[0]
+    lost = LARGE_RECORDS - len(numbers)
+    assert (entry.committed, entry.quarantined, entry.missing) == (len(numbers), lost, 0)
+    assert entry.reports_fenced == 0
+    assert max(failed, default=0) <= 21
+
+
 # Iterating.
+
+
+class Pair(NamedTuple):
+    features: object
+    label: object
 
 
 @pytest.mark.parametrize(
@@ -168,6 +270,8 @@ def test_a_record_that_cannot_be_read_is_found_among_leases_that_are_read_at_onc
     [
         np.arange(3),
         {"a": np.arange(3), "b": (np.ones(3), np.array([b"x", b"", b"\0"]))},
+        {"b": {"d": np.arange(3), "c": np.ones(3)}, "a": (np.zeros(2), (), np.arange(4))},
+        {"pair": Pair(np.arange(3), {"b": np.ones(3), "a": np.zeros(2)}), "last": np.arange(4)},
         (np.arange(3),),
     ],
 )

@@ -7,11 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elasticdl_like.data_readers.equal_records import EqualRecords
-from elasticdl_like.worker.string_tensor import encode_strings
+from elasticdl_like.worker.string_tensor import FIELD_NAME, MESSAGE_TYPE, encode_strings
 
 
-def parsed(encoded: bytes) -> tf.Tensor:
-    return tf.io.parse_tensor(encoded, tf.string)
+def parsed(encoded: bytes) -> list[bytes]:
+    decoded = tf.io.decode_proto(encoded, MESSAGE_TYPE, [FIELD_NAME], [tf.string])
+    records: list[bytes] = decoded.values[0].numpy().tolist()
+    return records
 
 
 def rows_of(records: list[bytes]) -> EqualRecords:
@@ -25,38 +27,26 @@ def rows_of(records: list[bytes]) -> EqualRecords:
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=20))
 def test_tensorflow_reads_what_was_written(records: list[bytes]) -> None:
-    assert parsed(encode_strings(records, [len(records)])).numpy().tolist() == records
+    assert parsed(encode_strings(records)) == records
 
 
 @pytest.mark.parametrize("length", [1, 89, 127, 128, 16_383, 16_384, 2_100_000])
 def test_any_length(length: int) -> None:
     records = [bytes([number % 256]) * (length - 1) + b"\0" for number in range(6)]
     for given_as in (records, rows_of(records)):
-        tensor = parsed(encode_strings(given_as, [2, 3]))
-        assert tensor.shape == [2, 3]
-        assert tensor.numpy().ravel().tolist() == records
-
-
-@pytest.mark.parametrize("shape", [(1,), (300,), (2, 150), (300, 1)])
-def test_any_shape(shape: tuple[int, ...]) -> None:
-    size = int(np.prod(shape))
-    records = [b"%d" % number for number in range(size)]
-    tensor = parsed(encode_strings(records, shape))
-    assert tuple(tensor.shape) == shape
-    assert tensor.numpy().ravel().tolist() == records
+        assert parsed(encode_strings(given_as)) == records
 
 
 def test_it_is_what_tensorflow_would_write() -> None:
     records = [b"a", b"", b"ccc"]
-    proto = tf.make_tensor_proto(np.array(records, object).reshape(1, 3))
-    assert encode_strings(records, [1, 3]) == proto.SerializeToString()
+    assert encode_strings(records) == tf.train.BytesList(value=records).SerializeToString()
 
 
 def test_text_is_utf_8() -> None:
-    assert parsed(encode_strings(["ä", b"b"], [2])).numpy().tolist() == ["ä".encode(), b"b"]
+    assert parsed(encode_strings(["ä", b"b"])) == ["ä".encode(), b"b"]
 
 
 @pytest.mark.parametrize("wrong", [1.5, None, np.array([1, 2]), bytearray(b"x")])
 def test_other_values_are_refused(wrong: object) -> None:
     with pytest.raises(TypeError, match=f"expected bytes, found {type(wrong).__name__}"):
-        encode_strings([b"a", wrong], [2])  # type: ignore[list-item]
+        encode_strings([b"a", wrong])  # type: ignore[list-item]

@@ -9,10 +9,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
 import pytest
-from queue_master import QueueMaster, make_queue
+from queue_master import WORKER, QueueMaster, make_queue
 
 from elasticdl_like.errors import LeaseLostError, MasterLostError, UnknownWorkerError
-from elasticdl_like.tasks import Commit, EpochKey, Interval, Lease, LeaseReply, Shard, TaskType
+from elasticdl_like.tasks import (
+    Commit,
+    EpochKey,
+    Interval,
+    Lease,
+    LeaseReply,
+    LeaseRequest,
+    Shard,
+    TaskType,
+)
 from elasticdl_like.worker import task_stream
 from elasticdl_like.worker.master_client import MasterClient
 from elasticdl_like.worker.task_stream import Signal, TaskStream
@@ -76,11 +85,12 @@ class Master(QueueMaster):
         max_leases: int,
         returned: Sequence[int] = (),
         loss: float | None = None,
+        step: int = 0,
     ) -> LeaseReply:
         with self.changed:
             if self.error is not None:
                 raise self.error
-            reply = super().commit_and_lease(key, commits, max_leases, returned, loss)
+            reply = super().commit_and_lease(key, commits, max_leases, returned, loss, step)
             self.before_reply()
             recalled, self.recall = self.recall, 0
             return dataclasses.replace(reply, recalled=recalled)
@@ -147,13 +157,61 @@ def test_all_leases_then_flush_then_end() -> None:
     assert [commit.step for commit in master.commits] == list(range(1, 11))
 
 
-def test_wait_tells_whether_there_is_more_and_takes_nothing() -> None:
+def test_it_is_idle_from_a_flush_to_the_next_lease() -> None:
     master = Master(tasks=1)
     with master.stream() as stream:
-        assert within_time(stream.wait)
-        assert within_time(stream.wait)
-        stream.commit(1, whole(taken(stream)))
-        assert not within_time(stream.wait)
+        assert not stream.is_idle(0)
+        taken(stream)
+        assert not stream.is_idle(0)
+        assert within_time(stream.next) is Signal.FLUSH
+        # Who has not seen the flush yet has to come to it first.
+        assert (stream.is_idle(0), stream.is_idle(1)) == (False, True)
+        master.take_leases_back()
+        again = taken(stream)
+        assert not stream.is_idle(1)
+        assert within_time(stream.next) is Signal.FLUSH
+        assert (stream.is_idle(1), stream.is_idle(2)) == (False, True)
+        stream.commit(1, whole(again))
+        assert within_time(stream.next) is Signal.END
+        assert not stream.is_idle(2)
+
+
+def test_to_be_aligned_is_not_to_be_idle() -> None:
+    master = Master(tasks=1)
+    with master.stream() as stream:
+        stream.align()
+        assert within_time(stream.next) is Signal.FLUSH
+        assert not stream.is_idle(1)
+        taken(stream)
+        assert within_time(stream.next) is Signal.FLUSH
+        stream.align()
+        assert within_time(stream.next) is Signal.FLUSH
+        assert stream.is_idle(3)
+
+
+def test_a_lease_that_came_and_was_recalled_ends_in_another_flush() -> None:
+    master = Master(tasks=1)
+    calls_with_lease = 0
+    taken_by_other: list[Lease] = []
+
+    def recall() -> None:
+        nonlocal calls_with_lease
+        if master.queue.ledger()[0].leases_granted == 2:
+            calls_with_lease += 1
+        if calls_with_lease == 2:  # the call after the one that the lease came with
+            master.recall = 1
+        elif calls_with_lease > 2 and not taken_by_other:
+            request = LeaseRequest(WORKER + 1, "life", 1, KEY, [], 1)
+            taken_by_other.extend(master.queue.request(request)[1])
+
+    with master.stream() as stream:
+        taken(stream)
+        assert within_time(stream.next) is Signal.FLUSH
+        master.before_reply = recall
+        master.take_leases_back()
+        master.wait_for(lambda: bool(taken_by_other))
+        assert within_time(stream.next) is Signal.FLUSH
+        assert stream.is_idle(2)
 
 
 def test_the_signal_between_is_flush_and_comes_once_each_time() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import random
 import threading
@@ -21,6 +22,26 @@ from elasticdl_like.tasks import Shard, Task
 from elasticdl_like.time_spent import Activity
 
 COUNT = 3000
+
+# Leaves a mark for each file; the first process waits in its second file until all have one.
+MARKING_SCAN = """
+import os
+import time
+from pathlib import Path
+
+from elasticdl_like.data_readers.recordio.index import index_chunks
+
+
+def scan(file):
+    marks = Path(os.environ["MARKS"])
+    is_first_process = str(os.getpid()) == os.environ["FIRST_PROCESS"]
+    if is_first_process and any(marks.iterdir()):
+        deadline_s = time.monotonic() + 60
+        while len(list(marks.iterdir())) < 9 and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+    (marks / f"{Path(file.name).name} {os.getpid()}").touch()
+    return index_chunks(file)
+"""
 
 
 def record(number: int) -> bytes:
@@ -231,8 +252,26 @@ class TestManyFiles:
         }
         assert done[-1] == (10, 10)
         assert done == sorted(done)
-        # The first one alone, then each third of those that are left.
-        assert scans == ["0", "1", "4", "7"]
+        assert len(scans) == len(set(scans))
+
+    def test_helpers_take_what_is_left(
+        self, many: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        modules, marks = tmp_path_factory.mktemp("modules"), tmp_path_factory.mktemp("marks")
+        (modules / "marking_scan.py").write_text(MARKING_SCAN)
+        monkeypatch.syspath_prepend(modules)
+        monkeypatch.setenv("MARKS", str(marks))
+        monkeypatch.setenv("FIRST_PROCESS", str(os.getpid()))
+        scan = importlib.import_module("marking_scan").scan
+        names = [str(path) for path in sorted(many.iterdir())]
+        found = scanning.index_files(names, scan, local_in_threads=False)
+        assert {name: index.index.num_records for name, index in found.items()} == {
+            name: 10 * number for number, name in enumerate(names)
+        }
+        scanned = [mark.name.split(" ") for mark in marks.iterdir()]
+        assert sorted(name for name, _ in scanned) == [Path(name).name for name in names]
+        # This process waited in its second file; whoever came first took the others.
+        assert [process for _, process in scanned].count(str(os.getpid())) == 2
 
     def test_helpers_that_do_not_know_the_format(
         self, many: Path, scans: list[str], monkeypatch: pytest.MonkeyPatch

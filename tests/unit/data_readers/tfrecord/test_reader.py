@@ -247,6 +247,20 @@ class TestDamage:
         with pytest.raises(CorruptDataError, match="5 records where there were 4"):
             list(reader.read_records(task))
 
+    @pytest.mark.parametrize("sizes", [[3000], [700, 3000], [40, 41, 42], [60]])
+    def test_an_index_that_does_not_fit(self, tmp_path: Path, sizes: list[int]) -> None:
+        """As of a file with the size and the time of the one that is read, but other records."""
+        records = [b"x" * sizes[number % len(sizes)] for number in range(10_000)]
+        name = write(tmp_path / "data.tfrecord", records)
+        reader = TFRecordDataReader(data_origin=name)
+        reader.create_shards()
+        index = reader.sparse_index(name)
+        task = Task(name, 0, len(records), version=reader.version(name), index=index)
+        assert [record for batch in reader.read_record_batches(task) for record in batch] == records
+        index.records[2] += 1
+        with pytest.raises(CorruptDataError, match="when the file was indexed"):
+            list(TFRecordDataReader(data_origin=name).read_record_batches(task))
+
 
 def _damages(sound: bytes, chosen: random.Random) -> Iterator[bytes]:
     """Yields bytes with one bit flipped, some missing, or some inserted."""
