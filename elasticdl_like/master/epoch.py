@@ -87,6 +87,7 @@ class Epoch:
         self._tentative = Parts()
         self._tokens: defaultdict[int, set[int]] = defaultdict(set)
         self._untouched: Counter[int] = Counter()
+        self._cut: set[int] = set()  # leases whose end was cut off
         self._committed = Tally()
         self._set_aside = Tally()
         self._quarantine = Quarantine()
@@ -122,6 +123,8 @@ class Epoch:
             sequence: the number of the request that it answers.
             token: not used before.
         """
+        if self._cut and not self._cut.isdisjoint(self._tokens[worker_id]):
+            return None  # it is slow already, and what was cut off is for somebody else
         found = self._next_piece()
         if found is None:
             return None
@@ -324,6 +327,7 @@ class Epoch:
         cut = start + max(half - half % alignment if half >= alignment else half, 1)
         self._waiting.append(lease.piece._replace(start=cut))
         lease.piece = lease.piece._replace(end=cut)
+        self._cut = {each for each in self._cut if each in self._leases} | {token}
         return True
 
     @property
@@ -434,6 +438,7 @@ class Epoch:
         return self.position() | {
             "waiting": [list(piece) for piece in self._waiting],
             "leases": _leases_to_plain(self._leases),
+            "cut": sorted(self._cut),
             "done_leases": _leases_to_plain(self._done_leases),
             "tentative": self._tentative.to_plain(),
             "counts": [counts.leases_granted, counts.leases_lost, counts.reports_fenced],
@@ -445,6 +450,7 @@ class Epoch:
         self._leases = self._leases_from_plain(plain["leases"])
         self._done_leases = self._leases_from_plain(plain.get("done_leases", ()))
         self._tentative = Parts.from_plain(plain.get("tentative", ()))
+        self._cut = set(plain.get("cut", ()))
         for part in self._tentative:
             lease = self._holding(part.token)
             lease.num_tentative += part.size
@@ -470,6 +476,7 @@ class Epoch:
 
     def _forget_leases(self) -> None:
         self._leases, self._done_leases = {}, {}
+        self._cut.clear()
         self._tokens.clear()
         self._untouched.clear()
 

@@ -53,6 +53,11 @@ class CheckpointPolicy:
         self._taken_s = now_s
         self._has_taken = True
 
+    @property
+    def step(self) -> int:
+        """The step of the last checkpoint, or the one that the policy began with."""
+        return self._step
+
     def age_s(self, now_s: float) -> float:
         """Returns how long ago the last checkpoint was taken, or the policy began."""
         return now_s - self._taken_s

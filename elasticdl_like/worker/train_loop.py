@@ -53,7 +53,8 @@ class TrainingProgress:
         epochs_done: how many epochs have had their end, evaluation and callbacks included.
         loss_sum: the sum of the losses of the present epoch's examples.
         loss_weight: what these examples count together.
-        checkpoint_age_s: how long ago the last checkpoint was taken.
+        checkpoint_step: the step of the last checkpoint; 0 before the first.
+        checkpoint_age_s: how long ago it was taken.
         stop_reason: why training ends before the next step; "" if it does not.
         callbacks: the states of callbacks, as `capture_states` returns them.
     """
@@ -61,6 +62,7 @@ class TrainingProgress:
     epochs_done: int = 0
     loss_sum: float = 0.0
     loss_weight: float = 0.0
+    checkpoint_step: int = 0
     checkpoint_age_s: float = 0.0
     stop_reason: str = ""
     callbacks: Mapping[str, Any] = field(default_factory=dict)
@@ -146,10 +148,12 @@ class Trainer:
         """
         if progress is None:
             states = read_callback_states(Path(start.checkpoint)) if start.checkpoint else {}
-            progress = TrainingProgress(epochs_done=start.epoch, callbacks=states)
+            progress = TrainingProgress(
+                epochs_done=start.epoch, checkpoint_step=start.step, callbacks=states
+            )
         self._start = start
         taken_s = time.monotonic() - progress.checkpoint_age_s
-        self._policy = CheckpointPolicy(self._config.checkpoint, start.step, taken_s)
+        self._policy = CheckpointPolicy(self._config.checkpoint, progress.checkpoint_step, taken_s)
         self._step = start.step
         self._epochs_done = progress.epochs_done
         self._epoch = min(progress.epochs_done, self._config.training.num_epochs - 1)
@@ -186,6 +190,7 @@ class Trainer:
             self._epochs_done,
             loss_sum,
             loss_weight,
+            self._policy.step,
             self._policy.age_s(time.monotonic()),
             self._stop_reason,
             states,

@@ -214,7 +214,7 @@ class _Run:
         features, _, _ = split_batch(zeros_like_spec(pipeline.element_spec))
         with explained("the model"):
             step.build(features)
-        progress = TrainingProgress(epochs_done=start.epoch)
+        progress = TrainingProgress(epochs_done=start.epoch, checkpoint_step=start.step)
         memory = self._link.wait_for_state()
         if memory is not None:
             _, extra = unpack_state(memory, step.model)

@@ -138,6 +138,16 @@ def test_one_position_cannot_be_split_nor_what_is_gone() -> None:
     assert not one.split(1, 1)
 
 
+def test_what_was_cut_off_is_not_for_the_worker_that_was_slow() -> None:
+    one = epoch()
+    lease(one, 1)
+    assert one.split(1, 1)
+    assert one.lease(0, 2, 2) is None
+    assert lease(one, 2, worker_id=1)
+    one.commit(0, used((1, 0, 4)))
+    assert one.lease(0, 3, 3) is not None
+
+
 def test_a_commit_across_the_cut_is_fenced_and_the_rest_waits() -> None:
     one = epoch()
     lease(one, 1)
