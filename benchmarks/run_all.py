@@ -1,4 +1,7 @@
-"""What do all the benchmarks say on this machine? Runs each and writes RESULTS.md."""
+"""What do the benchmarks say on this machine? Runs each and writes RESULTS.md.
+
+`run_all.py NAME.py …` runs only those, and leaves the results of the others as they are.
+"""
 
 from __future__ import annotations
 
@@ -28,19 +31,17 @@ PEERS = {"peers_dlrover.py", "peers_input.py"}
 
 
 def main() -> int:
-    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    tensorflow = next(each for each in ("tensorflow", "tensorflow-cpu") if _version(each))
-    sections = [
-        "# Results",
-        "Written by `make bench`. Both sides of a row run in turns in one process; each trio of "
-        "samples is minimum / median / maximum, and a ratio is that of one turn.",
-        f"{datetime.datetime.now(datetime.UTC).date()}: {len(os.sched_getaffinity(0))} cores, "
-        f"{memory_bytes / 2**30:.0f} GiB of memory, Python {platform.python_version()}, "
-        f"TensorFlow {_version(tensorflow)}, Keras {_version('keras')}.",
-    ]
+    wanted = [argument for argument in sys.argv[1:] if argument != "--peers"]
+    results = FOLDER / "RESULTS.md"
+    earlier = _sections(results.read_text("utf-8")) if wanted else {}
+    sections = [_head()]
     failed = []
     for path in sorted(FOLDER.glob("*.py")):
-        if path.name in HELPERS or (path.name in PEERS and "--peers" not in sys.argv):
+        if path.name in HELPERS:
+            continue
+        is_default = path.name not in PEERS or "--peers" in sys.argv
+        if not (path.name in wanted if wanted else is_default):
+            sections += [earlier[path.name]] if path.name in earlier else []
             continue
         print(f"{path.name} ...", flush=True)
         done = subprocess.run(
@@ -51,10 +52,38 @@ def main() -> int:
         docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
         question, _, details = docstring.partition("\n")
         output = done.stdout.strip() if not done.returncode else "failed"
-        sections += [f"## {question}", f"`{path.name}`. {details.strip()}".strip(), output]
+        sections.append(
+            f"## {question}\n\n`{path.name}`, {_today()}. {details.strip()}\n\n{output}"
+        )
         print(output, flush=True)
-    (FOLDER / "RESULTS.md").write_text("\n\n".join(sections) + "\n", "utf-8")
+    results.write_text("\n\n".join(sections) + "\n", "utf-8")
     return 1 if failed else 0
+
+
+def _head() -> str:
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    tensorflow = next(each for each in ("tensorflow", "tensorflow-cpu") if _version(each))
+    return (
+        "# Results\n\n"
+        "Written by `make bench`. Both sides of a row run in turns in one process; each trio of "
+        "samples is minimum / median / maximum, and a ratio is that of one turn.\n\n"
+        f"{_today()}: {len(os.sched_getaffinity(0))} cores, "
+        f"{memory_bytes / 2**30:.0f} GiB of memory, Python {platform.python_version()}, "
+        f"TensorFlow {_version(tensorflow)}, Keras {_version('keras')}."
+    )
+
+
+def _today() -> str:
+    return str(datetime.datetime.now(datetime.UTC).date())
+
+
+def _sections(text: str) -> dict[str, str]:
+    """Returns the sections of earlier results, by the name of their benchmark."""
+    found = {}
+    for section in text.split("\n## ")[1:]:
+        name = section.partition("`")[2].partition("`")[0]
+        found[name] = f"## {section.strip()}"
+    return found
 
 
 def _version(distribution: str) -> str:

@@ -29,9 +29,13 @@ class LossMean:
         self._weight += weight
 
     def sums(self) -> tuple[float, float]:
-        """Returns the sum of the losses, each times its weight, and the sum of the weights."""
-        self._read()
-        return self._sum, self._weight
+        """Returns the sum of the losses, each times its weight, and the sum of the weights.
+
+        Another thread than the one that adds may ask; it may miss what is being added.
+        """
+        unread = [(float(loss), float(weight)) for loss, weight in list(self._unread)]
+        loss_sum = self._sum + sum(loss * weight for loss, weight in unread)
+        return loss_sum, self._weight + sum(weight for _, weight in unread)
 
     def age_s(self) -> float:
         return time.monotonic() - self._since_s
