@@ -35,11 +35,11 @@ from elasticdl_like.platforms.worker_record import WorkerRecords
 
 FOLDER = Path(__file__).parent
 RECORDS = 40_000
-KILLS = 6
+KILLS = 5
 STOPS = 2
 COLD_STARTS = 5
 BATCH = 64
-GOODPUT_S = 120.0
+GOODPUT_S = 95.0
 KILL_INTERVAL_S = 30.0
 MOST_S = {"small": 2.0, "large": 5.0}
 MOST_STOPPED_S = 13.0

@@ -81,7 +81,8 @@ def _sections(text: str) -> dict[str, str]:
     """Returns the sections of earlier results, by the name of their benchmark."""
     found = {}
     for section in text.split("\n## ")[1:]:
-        name = section.partition("`")[2].partition("`")[0]
+        _, _, after_question = section.partition("\n\n")
+        name = after_question.split("`")[1]
         found[name] = f"## {section.strip()}"
     return found
 

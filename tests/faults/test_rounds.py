@@ -99,9 +99,13 @@ def test_trainer_that_is_stopped_for_ever_is_replaced(train: Train) -> None:
 
 
 def test_members_that_lose_sight_of_each_other_come_together_again(train: Train) -> None:
-    # Of their connections, that is: all of them still reach the master.
-    blow = PointBlow(RoundBlow.CUT_CONNECTIONS, RoundPoint.IN_EXCHANGE, 30, Rank.OTHER, 0.001)
-    trace = train(blow)
+    # Of their connections, that is: all of them still reach the master. Cut between two exchanges
+    # they would be made anew, and nobody would notice.
+    blows = [
+        PointBlow(RoundBlow.CUT_CONNECTIONS, RoundPoint.IN_EXCHANGE, count, Rank.OTHER, delay_s)
+        for count, delay_s in ((15, 0.0), (25, 0.0003), (35, 0.001), (45, 0.003))
+    ]
+    trace = train(*blows)
     first, second, *_ = rounds_that_trained(trace)
     assert all(life.holds_state for life in first)
     assert {life.worker for life in first} == {life.worker for life in second}
