@@ -16,13 +16,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from agent_processes import Found, Role, find_workers, kill_all, left_processes, pids_of
 from faults.chaos.outcome import ChaosError, Outcome
 from faults.chaos.points import STOPPED_FILE
 from faults.chaos.processes import TESTS, ChaosProcess, Deadline
 from faults.chaos.round_check import check_rounds
 from faults.chaos.round_plan import ManyWorkersPlan, OutsideBlow, RoundBlow
 from faults.chaos.round_trace import Trace, TraceFile
-from worker_processes import Found, Role, find_workers, kill_all, left_processes, pids_of
 
 HERE = Path(__file__).parent
 DEADLINE_S = 300.0
