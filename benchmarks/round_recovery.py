@@ -6,8 +6,8 @@ other in turns: the time to the next finished step, as the master knows it, and 
 steps are lost. A trainer is stopped (SIGSTOP): the time may be the heartbeat time-out of 10 s and
 3 s more. For comparison, how long a process takes that imports TensorFlow and Keras, which each
 trainer would have to do without the zygote. Memory is what agent and zygote of a worker have
-resident. Goodput is how many steps a job makes in which a worker is killed each 30 s, of those that
-the same job makes when left alone.
+resident. Goodput is how many records a job trains on in which a worker is killed each 30 s, of
+those of the same job left alone.
 """
 
 from __future__ import annotations
@@ -58,6 +58,11 @@ class TwoWorkers:
     def step(self) -> int:
         step: int = self._status()["step"]
         return step
+
+    @property
+    def records(self) -> int:
+        records: int = self._status()["records"]
+        return records
 
     def wait_until_both_train(self) -> None:
         """Waits until both are in one round, and have made some steps in it."""
@@ -166,10 +171,10 @@ def cold_starts() -> Figure:
 
 
 def goodput(folder: Path, data: Path) -> Figure:
-    steps = []
+    records = []
     for kills in (False, True):
         with two_workers(folder, data, "small") as job:
-            first, end_s = job.step, time.monotonic() + GOODPUT_S
+            first, end_s = job.records, time.monotonic() + GOODPUT_S
             due_s, rank = time.monotonic() + KILL_INTERVAL_S / 2, 0
             while (left_s := end_s - time.monotonic()) > 0:
                 if kills and time.monotonic() >= due_s:
@@ -178,13 +183,10 @@ def goodput(folder: Path, data: Path) -> Figure:
                             process.kill()
                     rank, due_s = 1 - rank, due_s + KILL_INTERVAL_S
                 time.sleep(min(0.1, left_s))
-            steps.append(job.step - first)
-    alone, killed = steps
-    return Figure(
-        "steps with a worker killed each 30 s, of those without",
-        [killed / alone],
-        at_least=LEAST_GOODPUT,
-    )
+            records.append(job.records - first)
+    alone, killed = records
+    name = "records trained with a worker killed each 30 s, of those without"
+    return Figure(name, [killed / alone], at_least=LEAST_GOODPUT)
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ _logger = logging.getLogger(__name__)
 
 _TICK_S = 0.1
 # The others, who have started the next round by then, need the processors more.
-_LEAST_PAUSE_IN_ROUNDS_S = 1.0
+_LEAST_PAUSE_IN_ROUNDS_S = 0.7
 _EXIT_GRACE_S = 10.0
 
 
