@@ -29,7 +29,7 @@ FOLDER = Path(__file__).parent
 RECORDS = 40_000
 ROUNDS = 3
 # Name of the model in step_times.py, records of a batch of one worker, steps.
-CASES = (("small", 64, 400), ("large", 64, 60))
+CASES = (("small", 64, 300), ("large", 64, 40))
 ASKED = 1 / 1.1
 
 

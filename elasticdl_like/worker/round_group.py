@@ -19,7 +19,7 @@ from elasticdl_like.worker.group import Share, StepResult
 from elasticdl_like.worker.model_state import pack_state, unpack_state
 from elasticdl_like.worker.peers import Peers
 from elasticdl_like.worker.plain_values import decode_value, encode_value
-from elasticdl_like.worker.shared_step import SharedStep, learning_rate_variable
+from elasticdl_like.worker.shared_step import SharedStep, learning_rate_variable, spread_seeds
 from elasticdl_like.worker.step_header import (
     INLINE_INTERVALS,
     Header,
@@ -152,6 +152,8 @@ class RoundGroup:
         return digest
 
     def share_model(self) -> None:
+        if self._peers.size == 1:
+            return
         model = self._step.model
         memory = bytearray()
         if self.is_chief:
@@ -160,6 +162,7 @@ class RoundGroup:
         if not self.is_chief:
             with self._lock:
                 unpack_state(memoryview(data), model)
+                spread_seeds(model, self._peers.rank)
 
     def _note(self, use: StepUse, firm_step: int) -> None:
         self._uses.append(use)

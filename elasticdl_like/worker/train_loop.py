@@ -381,7 +381,8 @@ class Trainer:
         Returns:
             Why training is to stop, or "".
         """
-        digest = self._group.model_digest()
+        digest = self._group.model_digest() if self._has_callbacks else 0
+        has_new_model = False
         is_last = stream.job_ended or self._epoch + 1 == self._config.training.num_epochs
         if self._group.is_chief:
             self._logs = {"loss": self._epoch_loss.value()}
@@ -393,8 +394,9 @@ class Trainer:
             if not stop_reason and self._model.stop_training and not is_last:
                 stop_reason = f"a callback ended training after epoch {self._epoch + 1}"
             self._callback_states = capture_states(self._own_callbacks)
+            has_new_model = self._has_callbacks and self._group.model_digest() != digest
         stop_reason, self._callback_states, has_new_model = self._group.share_from_chief(
-            [stop_reason, self._callback_states, self._group.model_digest() != digest]
+            [stop_reason, self._callback_states, has_new_model]
         )
         if has_new_model:
             self._group.share_model()

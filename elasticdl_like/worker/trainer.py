@@ -224,10 +224,11 @@ class _Run:
             if start.checkpoint:
                 states = read_callback_states(Path(start.checkpoint))
                 progress = dataclasses.replace(progress, callbacks=states)
-        if not self._start.plan.holders:
+        if self._start.plan.holders:
+            spread_seeds(step.model, self._rank)
+        else:
             group.share_model()
         shared = group.share_from_chief(dataclasses.asdict(progress))
-        spread_seeds(step.model, self._rank)
         group.prepare(pipeline.element_spec)
         return TrainingProgress(**shared)
 

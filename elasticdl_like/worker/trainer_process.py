@@ -10,24 +10,11 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn, TypeAlias
 
-from elasticdl_like.errors import (
-    ElasticdlError,
-    LeaseLostError,
-    MasterLostError,
-    RoundOverError,
-    UnknownWorkerError,
-)
 from elasticdl_like.worker.frames import FrameSocket
 from elasticdl_like.worker.master_locator import MasterLocator
 from elasticdl_like.worker.memory import keep_freed_memory
 from elasticdl_like.worker.parent import die_with_parent
-from elasticdl_like.worker.trainer_link import (
-    Begin,
-    TrainerEnd,
-    TrainerLink,
-    TrainerOutcome,
-    TrainerStart,
-)
+from elasticdl_like.worker.trainer_link import Begin, TrainerLink, TrainerStart
 
 _logger = logging.getLogger(__name__)
 
@@ -61,12 +48,7 @@ def _train(frames: FrameSocket, run_trainer: RunTrainer) -> int:
     logging.getLogger().setLevel(begin.start.job.log_level)
     keep_freed_memory()
     link = TrainerLink(frames, begin.start.plan)
-    try:
-        run_trainer(begin.start, begin.locator, link)
-    except (MasterLostError, UnknownWorkerError, LeaseLostError, RoundOverError) as error:
-        link.end(TrainerEnd(TrainerOutcome.BROKEN, 0, problem=str(error)))
-    except ElasticdlError as error:
-        link.end(TrainerEnd(TrainerOutcome.FAILED, 0, problem=str(error)))
+    run_trainer(begin.start, begin.locator, link)
     if not link.end_sent:
         _logger.error("the trainer has ended without a word: a defect of elasticdl")
         return 1

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 
-from elasticdl_like.errors import ModelDefinitionError
 from elasticdl_like.rounds import StepUse
 from elasticdl_like.tasks import Interval
 from elasticdl_like.worker.master_locator import MasterLocator
@@ -39,7 +38,8 @@ def run_trainer(start: TrainerStart, locator: MasterLocator, link: TrainerLink) 
     if behaviour == "abort":
         os.abort()
     if behaviour == "fail":
-        raise ModelDefinitionError("no such layer")
+        link.end(TrainerEnd(TrainerOutcome.FAILED, start.plan.start.step, problem="no such layer"))
+        return
     if behaviour == "op":
         import tensorflow as tf
 
