@@ -10,13 +10,14 @@ import ast
 import dataclasses
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from elasticdl_like.errors import ConfigError
+from elasticdl_like.tasks import TaskType
 
 
 class DistributionStrategy(StrEnum):
@@ -24,6 +25,15 @@ class DistributionStrategy(StrEnum):
 
     LOCAL = "Local"
     ALL_REDUCE = "AllReduce"
+
+
+class JobKind(StrEnum):
+    """What a job does with its records."""
+
+    TRAINING = "training"  # trains a model on them
+    DATA = "data"  # hands them out to workers of the user's own
+    EVALUATION = "evaluation"  # evaluates a trained model on them
+    PREDICTION = "prediction"  # predicts something for each of them
 
 
 @dataclass(frozen=True)
@@ -71,12 +81,14 @@ class DataConfig:
     Attributes:
         training_data: origin of the training records.
         validation_data: origin of the validation records, or "" for none.
+        prediction_data: origin of the records to predict for, or "" for none.
         custom_data_reader: name of the reader in the model file, or "" for the default names.
         reader_params: keyword arguments for the reader; JSON values.
     """
 
     training_data: str
     validation_data: str = ""
+    prediction_data: str = ""
     custom_data_reader: str = ""
     reader_params: Mapping[str, Any] = field(default_factory=dict)
 
@@ -165,6 +177,26 @@ class CheckpointConfig:
 
 
 @dataclass(frozen=True)
+class InferenceConfig:
+    """The trained model of a job that evaluates or predicts, and where predictions go.
+
+    Attributes:
+        model_path: a `.keras` file, an absolute path, or "".
+        checkpoint: a checkpoint's directory, an absolute path; in place of `model_path`.
+        output: a directory, as an absolute path or a URL, for files of predictions; "" where the
+            model definition file's `PredictionOutputsProcessor` takes them.
+        output_format: the format of these files: "parquet", "jsonl", "csv" or "recordio".
+        keep_columns: columns of the input that are passed through to the output.
+    """
+
+    model_path: str = ""
+    checkpoint: str = ""
+    output: str = ""
+    output_format: str = ""
+    keep_columns: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class JobConfig:
     """Everything that decides what a job does.
 
@@ -173,10 +205,11 @@ class JobConfig:
         model: the model definition; None when there is none, which makes it a job of data only.
         output: directory for the trained model, an absolute path, or "" for none.
         distribution_strategy: how several workers train one model.
-        data_only: whether the job hands out data to workers of the user's own, and trains nothing.
+        kind: what the job does with its records.
         log_level: level of the workers' logs.
         index_dir: where the master keeps indexes of the data, an absolute path, or "" for nowhere.
-        workers: how many workers train one model together.
+        workers: how many workers train one model together, or work independently of each other.
+        inference: what evaluates or predicts; for jobs of these kinds.
     """
 
     name: str
@@ -186,10 +219,39 @@ class JobConfig:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     output: str = ""
     distribution_strategy: DistributionStrategy = DistributionStrategy.LOCAL
-    data_only: bool = False
+    kind: JobKind = JobKind.TRAINING
     log_level: str = "INFO"
     index_dir: str = ""
     workers: WorkersConfig = field(default_factory=WorkersConfig)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+
+    @property
+    def trains_model(self) -> bool:
+        """Whether workers train a model; otherwise they work independently of each other."""
+        return self.kind is JobKind.TRAINING
+
+    @property
+    def task_type(self) -> TaskType:
+        """What the records of the job's epochs are used for."""
+        return TaskType.TRAINING if self.kind is JobKind.DATA else TaskType(self.kind)
+
+    @property
+    def data_origin(self) -> str:
+        """Where the records of the job's epochs come from."""
+        match self.task_type:
+            case TaskType.EVALUATION:
+                return self.data.validation_data
+            case TaskType.PREDICTION:
+                return self.data.prediction_data
+        return self.data.training_data
+
+    @property
+    def splits_tasks(self) -> bool:
+        """Whether a part of a slow worker's task may go to another one.
+
+        A `PredictionOutputsProcessor` may take the predictions of whole tasks.
+        """
+        return self.kind is not JobKind.PREDICTION or bool(self.inference.output)
 
     def to_json(self) -> str:
         """Returns the configuration as one line of JSON."""
@@ -205,13 +267,17 @@ class JobConfig:
         try:
             plain = json.loads(text)
             model = plain.pop("model")
+            inference = plain.pop("inference", {})
+            inference["keep_columns"] = tuple(inference.get("keep_columns", ()))
             return cls(
                 model=None if model is None else ModelConfig(**model),
                 data=DataConfig(**plain.pop("data")),
                 training=TrainingConfig(**plain.pop("training")),
                 checkpoint=CheckpointConfig(**plain.pop("checkpoint")),
                 workers=WorkersConfig(**plain.pop("workers", {})),
+                inference=InferenceConfig(**inference),
                 distribution_strategy=DistributionStrategy(plain.pop("distribution_strategy")),
+                kind=JobKind(plain.pop("kind")),
                 **plain,
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -165,12 +165,39 @@ class Commit:
         problem: "" when the positions were used; otherwise why they cannot be.
         mark: whether the state after this step is about to be saved, so that the ledger as it is
             now has to be kept with it.
+        sums: in an evaluation, what the records contribute to what is added up over all of them.
+            It is added if, and only if, the commit is counted.
+        part: in a prediction, the name of the file with the predictions for the records. It becomes
+            a part of the output if, and only if, the commit is counted.
     """
 
     step: int
     intervals: Sequence[Interval]
     problem: str = ""
     mark: bool = False
+    sums: Sequence[float] = ()
+    part: str = ""
+
+
+class Finish(StrEnum):
+    """What a worker that has come to the end of an evaluation or prediction is to do."""
+
+    WAIT = "wait"  # others are not done yet, or one of them finishes it
+    FINISH = "finish"  # make a result of the sums, or commit the output, and report that
+    DONE = "done"  # nothing
+
+
+@dataclass(frozen=True)
+class FinishReply:
+    """The master's reply to a worker that has come to the end of an evaluation or prediction.
+
+    Attributes:
+        finish: what the worker is to do.
+        sums: in an evaluation, the sums of those of all commits that were counted.
+    """
+
+    finish: Finish
+    sums: Sequence[float] = ()
 
 
 class Answer(StrEnum):

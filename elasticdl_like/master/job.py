@@ -101,7 +101,11 @@ class Job:
                 # Which knows who has it; where there is a round, its members are waited for.
                 self._advance()
                 return
-            if core.config.data_only or len(core.members) or core.state is not JobState.RUNNING:
+            if (
+                not core.config.trains_model
+                or len(core.members)
+                or core.state is not JobState.RUNNING
+            ):
                 return
             self._adopt_newest()
         checkpoints.remove_unfinished(Path(core.config.checkpoint.directory))
@@ -423,7 +427,7 @@ class Job:
                 # Who reports it tells the user, and knows more.
                 _logger.debug("worker %d is lost: %s", worker_id, reason)
                 self._lose(worker_id, reason)
-        if not self.config.data_only and self._conductor is None:
+        if self.config.trains_model and self._conductor is None:
             checkpoints.remove_unfinished(Path(self.config.checkpoint.directory))
 
     def tick(self) -> None:
@@ -562,7 +566,7 @@ class Job:
         # A job that is over keeps the ledger that tells why; it goes back when it goes on.
         if (
             self._conductor is None
-            and not self._core.config.data_only
+            and self._core.config.trains_model
             and self._core.state is JobState.RUNNING
         ):
             self._adopt_newest()

@@ -45,7 +45,7 @@ class JobCore:
         self.config = config
         self.queue = queue
         self.rounds: Rounds | None = None
-        if config.distribution_strategy is DistributionStrategy.ALL_REDUCE and not config.data_only:
+        if config.distribution_strategy is DistributionStrategy.ALL_REDUCE and config.trains_model:
             self.rounds = Rounds(config.workers)
             # The others would wait for as long as a member is silent, whoever watches it.
             self.members = Membership(worker_timeout_s, hanging_factor=1)
@@ -64,7 +64,7 @@ class JobCore:
 
     def start_point(self) -> StartPoint:
         """Returns where a worker begins that registers now."""
-        if self.config.data_only:
+        if not self.config.trains_model:
             return StartPoint(self.queue.training_epoch, self.queue.last_step)
         last = self.evaluations[-1] if self.evaluations else None
         return StartPoint(
@@ -148,7 +148,7 @@ class JobCore:
                     f"the job has {len(others)} workers, and --max_workers is {most}; start this "
                     "one again when another has left, or the job with a larger --max_workers"
                 )
-        elif others and not self.config.data_only:
+        elif others and self.config.trains_model:
             raise InvalidRequestError(
                 f"worker {others[0].worker_id} ({others[0].description}) trains this job's "
                 "model alone; start the job with --distribution_strategy AllReduce to train it on "
@@ -218,7 +218,7 @@ class JobCore:
         if rounds is not None:
             rounds.drop(event.worker_id)
             self._finish_if_left()
-        elif self.queue.ended and (self.config.data_only or not event.lost):
+        elif self.queue.ended and not (self.config.trains_model and event.lost):
             self._finish_if_left()
 
     def adopt(self, event: events.Adopted) -> None:
@@ -302,7 +302,7 @@ class JobCore:
         if event.forget_workers:
             for worker in self.members:
                 self.drop(events.Dropped(worker.worker_id, lost=True))
-        if self.config.data_only:
+        if not self.config.trains_model:
             # Where a model is trained, what was set aside gets another chance.
             self.check_quarantine()
 

@@ -21,7 +21,7 @@ from elasticdl_like.master.task_queue import TaskQueue
 from elasticdl_like.tasks import Shard
 
 # What a job cannot change on its way: its ledger would not mean anything any more.
-_FIXED_FIELDS = ("data", "model", "data_only", "distribution_strategy")
+_FIXED_FIELDS = ("data", "model", "kind", "distribution_strategy")
 _FIXED_TRAINING_FIELDS = ("seed", "shuffle")
 
 
@@ -197,7 +197,7 @@ def _check_sources(config: JobConfig, directory: JobDirectory) -> None:
 def _prepare_places(config: JobConfig) -> None:
     """Makes sure, before hours of training, that what they lead to can be written."""
     places = {"--output": config.output}
-    if not config.data_only:
+    if config.trains_model:
         places["--checkpoint_dir"] = config.checkpoint.directory
     for flag, place in places.items():
         if not place:

@@ -23,6 +23,8 @@ from elasticdl_like.tasks import (
     Answer,
     Commit,
     EpochKey,
+    Finish,
+    FinishReply,
     Interval,
     Lease,
     LeaseReply,
@@ -46,6 +48,13 @@ _ANSWER_TO_PROTO = {
     Answer.END: pb.CommitAndLeaseReply.END,
 }
 _ANSWER_FROM_PROTO = {number: answer for answer, number in _ANSWER_TO_PROTO.items()}
+
+_FINISH_TO_PROTO = {
+    Finish.WAIT: pb.FinishEpochReply.WAIT,
+    Finish.FINISH: pb.FinishEpochReply.FINISH,
+    Finish.DONE: pb.FinishEpochReply.DONE,
+}
+_FINISH_FROM_PROTO = {number: finish for finish, number in _FINISH_TO_PROTO.items()}
 
 _PHASE_TO_PROTO = {
     AgentPhase.STARTING: pb.STARTING,
@@ -211,6 +220,16 @@ def lease_reply_from_bytes(body: bytes) -> LeaseReply:
     return lease_reply_from_proto(pb.CommitAndLeaseReply.FromString(body))
 
 
+def finish_reply_to_proto(reply: FinishReply) -> pb.FinishEpochReply:
+    """Returns the message of what a worker at the end of an epoch is to do."""
+    return pb.FinishEpochReply(finish=_FINISH_TO_PROTO[reply.finish], sums=reply.sums)
+
+
+def finish_reply_from_proto(message: pb.FinishEpochReply) -> FinishReply:
+    """Returns what a worker at the end of an epoch is to do."""
+    return FinishReply(_FINISH_FROM_PROTO[message.finish], list(message.sums))
+
+
 def start_point_to_proto(start: StartPoint) -> pb.StartPoint:
     """Returns the message of a worker's start."""
     evaluated = start.evaluated
@@ -357,6 +376,8 @@ def _commit_to_proto(commit: Commit) -> pb.Commit:
         intervals=_intervals_to_proto(commit.intervals),
         problem=commit.problem,
         mark=commit.mark,
+        sums=commit.sums,
+        part=commit.part,
     )
 
 
@@ -366,4 +387,6 @@ def _commit_from_proto(message: pb.Commit) -> Commit:
         _intervals_from_proto(message.intervals),
         message.problem,
         message.mark,
+        tuple(message.sums),
+        message.part,
     )

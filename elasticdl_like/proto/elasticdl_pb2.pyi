@@ -84,16 +84,20 @@ class Interval(_message.Message):
     def __init__(self, token: _Optional[int] = ..., start_position: _Optional[int] = ..., end_position: _Optional[int] = ...) -> None: ...
 
 class Commit(_message.Message):
-    __slots__ = ("step", "intervals", "problem", "mark")
+    __slots__ = ("step", "intervals", "problem", "mark", "sums", "part")
     STEP_FIELD_NUMBER: _ClassVar[int]
     INTERVALS_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
     MARK_FIELD_NUMBER: _ClassVar[int]
+    SUMS_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
     step: int
     intervals: _containers.RepeatedCompositeFieldContainer[Interval]
     problem: str
     mark: bool
-    def __init__(self, step: _Optional[int] = ..., intervals: _Optional[_Iterable[_Union[Interval, _Mapping]]] = ..., problem: _Optional[str] = ..., mark: bool = ...) -> None: ...
+    sums: _containers.RepeatedScalarFieldContainer[float]
+    part: str
+    def __init__(self, step: _Optional[int] = ..., intervals: _Optional[_Iterable[_Union[Interval, _Mapping]]] = ..., problem: _Optional[str] = ..., mark: bool = ..., sums: _Optional[_Iterable[float]] = ..., part: _Optional[str] = ...) -> None: ...
 
 class Caller(_message.Message):
     __slots__ = ("worker_id", "incarnation", "round")
@@ -233,6 +237,56 @@ class ReportEvaluationRequest(_message.Message):
     def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., epoch: _Optional[_Union[EpochKey, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class ReportEvaluationReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class FinishEpochRequest(_message.Message):
+    __slots__ = ("caller", "epoch")
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    caller: Caller
+    epoch: EpochKey
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., epoch: _Optional[_Union[EpochKey, _Mapping]] = ...) -> None: ...
+
+class FinishEpochReply(_message.Message):
+    __slots__ = ("finish", "sums")
+    class Finish(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        WAIT: _ClassVar[FinishEpochReply.Finish]
+        FINISH: _ClassVar[FinishEpochReply.Finish]
+        DONE: _ClassVar[FinishEpochReply.Finish]
+    WAIT: FinishEpochReply.Finish
+    FINISH: FinishEpochReply.Finish
+    DONE: FinishEpochReply.Finish
+    FINISH_FIELD_NUMBER: _ClassVar[int]
+    SUMS_FIELD_NUMBER: _ClassVar[int]
+    finish: FinishEpochReply.Finish
+    sums: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, finish: _Optional[_Union[FinishEpochReply.Finish, str]] = ..., sums: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class BeginOutputRequest(_message.Message):
+    __slots__ = ("caller", "state")
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    caller: Caller
+    state: str
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., state: _Optional[str] = ...) -> None: ...
+
+class BeginOutputReply(_message.Message):
+    __slots__ = ("state",)
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    def __init__(self, state: _Optional[str] = ...) -> None: ...
+
+class ReportOutputRequest(_message.Message):
+    __slots__ = ("caller", "epoch")
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    caller: Caller
+    epoch: EpochKey
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., epoch: _Optional[_Union[EpochKey, _Mapping]] = ...) -> None: ...
+
+class ReportOutputReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 

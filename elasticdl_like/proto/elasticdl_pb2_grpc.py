@@ -54,6 +54,21 @@ class MasterStub(object):
                 request_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.ReportEvaluationRequest.SerializeToString,
                 response_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.ReportEvaluationReply.FromString,
                 _registered_method=True)
+        self.FinishEpoch = channel.unary_unary(
+                '/elasticdl.Master/FinishEpoch',
+                request_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.FinishEpochRequest.SerializeToString,
+                response_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.FinishEpochReply.FromString,
+                _registered_method=True)
+        self.BeginOutput = channel.unary_unary(
+                '/elasticdl.Master/BeginOutput',
+                request_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.BeginOutputRequest.SerializeToString,
+                response_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.BeginOutputReply.FromString,
+                _registered_method=True)
+        self.ReportOutput = channel.unary_unary(
+                '/elasticdl.Master/ReportOutput',
+                request_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.ReportOutputRequest.SerializeToString,
+                response_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.ReportOutputReply.FromString,
+                _registered_method=True)
         self.Publish = channel.unary_unary(
                 '/elasticdl.Master/Publish',
                 request_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.PublishRequest.SerializeToString,
@@ -116,6 +131,28 @@ class MasterServicer(object):
 
     def ReportEvaluation(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FinishEpoch(self, request, context):
+        """A worker has come to the end of an evaluation or prediction: is it to finish it?
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginOutput(self, request, context):
+        """What all workers need to take part in an output of predictions that appears whole at the end.
+        The first state that is given is kept, and returned to everybody.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportOutput(self, request, context):
+        """Such an output has been committed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -191,6 +228,21 @@ def add_MasterServicer_to_server(servicer, server):
                     servicer.ReportEvaluation,
                     request_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.ReportEvaluationRequest.FromString,
                     response_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.ReportEvaluationReply.SerializeToString,
+            ),
+            'FinishEpoch': grpc.unary_unary_rpc_method_handler(
+                    servicer.FinishEpoch,
+                    request_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.FinishEpochRequest.FromString,
+                    response_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.FinishEpochReply.SerializeToString,
+            ),
+            'BeginOutput': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginOutput,
+                    request_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.BeginOutputRequest.FromString,
+                    response_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.BeginOutputReply.SerializeToString,
+            ),
+            'ReportOutput': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportOutput,
+                    request_deserializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.ReportOutputRequest.FromString,
+                    response_serializer=elasticdl__like_dot_proto_dot_elasticdl__pb2.ReportOutputReply.SerializeToString,
             ),
             'Publish': grpc.unary_unary_rpc_method_handler(
                     servicer.Publish,
@@ -336,6 +388,87 @@ class Master(object):
             '/elasticdl.Master/ReportEvaluation',
             elasticdl__like_dot_proto_dot_elasticdl__pb2.ReportEvaluationRequest.SerializeToString,
             elasticdl__like_dot_proto_dot_elasticdl__pb2.ReportEvaluationReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FinishEpoch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/elasticdl.Master/FinishEpoch',
+            elasticdl__like_dot_proto_dot_elasticdl__pb2.FinishEpochRequest.SerializeToString,
+            elasticdl__like_dot_proto_dot_elasticdl__pb2.FinishEpochReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginOutput(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/elasticdl.Master/BeginOutput',
+            elasticdl__like_dot_proto_dot_elasticdl__pb2.BeginOutputRequest.SerializeToString,
+            elasticdl__like_dot_proto_dot_elasticdl__pb2.BeginOutputReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportOutput(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/elasticdl.Master/ReportOutput',
+            elasticdl__like_dot_proto_dot_elasticdl__pb2.ReportOutputRequest.SerializeToString,
+            elasticdl__like_dot_proto_dot_elasticdl__pb2.ReportOutputReply.FromString,
             options,
             channel_credentials,
             insecure,

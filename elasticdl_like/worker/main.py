@@ -97,7 +97,7 @@ def _trains_in_rounds(job: JobConfig) -> bool:
     return (
         job.distribution_strategy is DistributionStrategy.ALL_REDUCE
         and job.model is not None
-        and not job.data_only
+        and job.trains_model
     )
 
 
@@ -117,7 +117,7 @@ def _leave(client: MasterClient, failure: str) -> None:
 
 
 def _train(client: MasterClient, job: JobConfig, start: StartPoint, time_spent: TimeSpent) -> None:
-    if job.model is None or job.data_only:
+    if job.model is None or not job.trains_model:
         raise ConfigError(
             "this job trains no model, it hands out data to workers of your own "
             "(see docs/data_flow.md); start it with --model_def, and without --data_only"

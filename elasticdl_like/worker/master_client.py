@@ -14,7 +14,14 @@ from elasticdl_like.errors import PermanentError
 from elasticdl_like.proto import convert
 from elasticdl_like.proto import elasticdl_pb2 as pb
 from elasticdl_like.rounds import AgentReport, RoundOrder
-from elasticdl_like.tasks import Commit, EpochKey, LeaseReply, LeaseRequest, StartPoint
+from elasticdl_like.tasks import (
+    Commit,
+    EpochKey,
+    FinishReply,
+    LeaseReply,
+    LeaseRequest,
+    StartPoint,
+)
 from elasticdl_like.worker.connection import Interrupt, MasterConnection
 from elasticdl_like.worker.held_leases import HeldLeases
 from elasticdl_like.worker.master_locator import MasterLocator
@@ -210,6 +217,40 @@ class MasterClient:
             pb.ReportEvaluationRequest(
                 caller=self._caller, epoch=convert.epoch_key_to_proto(key), metrics=metrics
             ),
+        )
+
+    def finish_epoch(self, key: EpochKey) -> FinishReply:
+        """Says that this worker has come to the end of an evaluation or prediction.
+
+        Returns:
+            What it is to do.
+
+        Raises:
+            MasterLostError: the master could not be reached.
+            UnknownWorkerError: the master has given this worker up.
+            RoundOverError: the round is not the one that runs now.
+            JobFailedError: the job is over.
+        """
+        request = pb.FinishEpochRequest(caller=self._caller, epoch=convert.epoch_key_to_proto(key))
+        return convert.finish_reply_from_proto(self._call("FinishEpoch", request))
+
+    def begin_output(self, state: str = "") -> str:
+        """Gives what all workers need to take part in one output, and returns which is kept.
+
+        Args:
+            state: what `SharedOutput.begin` returned; "" to ask.
+
+        Returns:
+            The state that was given first, by whichever worker; "" as long as there is none.
+        """
+        request = pb.BeginOutputRequest(caller=self._caller, state=state)
+        return str(self._call("BeginOutput", request).state)
+
+    def report_output(self, key: EpochKey) -> None:
+        """Says that the output of a prediction has been committed."""
+        self._call(
+            "ReportOutput",
+            pb.ReportOutputRequest(caller=self._caller, epoch=convert.epoch_key_to_proto(key)),
         )
 
     def publish(self, written: Path, published: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from elasticdl_command import eventually
-from elasticdl_like.config import DataConfig, JobConfig, TrainingConfig
+from elasticdl_like.config import DataConfig, JobConfig, JobKind, TrainingConfig
 from elasticdl_like.data_readers import RecordIOWriter
 from elasticdl_like.master.main import Master, MasterConfig, run_master
 from elasticdl_like.tasks import EpochKey, Interval, Lease, TaskType
@@ -31,7 +31,7 @@ def master(tmp_path: Path) -> Iterator[Master]:
         "evaluated",
         DataConfig(str(data), str(data)),
         training=TrainingConfig(minibatch_size=8, num_minibatches_per_task=8),
-        data_only=True,
+        kind=JobKind.DATA,
     )
     stopped = threading.Event()
     with run_master(config, MasterConfig(tmp_path / "job")) as running:

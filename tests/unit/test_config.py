@@ -14,6 +14,7 @@ from elasticdl_like.config import (
     DataConfig,
     DistributionStrategy,
     JobConfig,
+    JobKind,
     ModelConfig,
     TrainingConfig,
     parse_params,
@@ -30,7 +31,7 @@ FULL = JobConfig(
     checkpoint=CheckpointConfig(5, 30.0, "/checkpoints", 0, "/init", "/resume"),
     output="/output",
     distribution_strategy=DistributionStrategy.ALL_REDUCE,
-    data_only=True,
+    kind=JobKind.DATA,
     log_level="DEBUG",
     index_dir="/index",
 )

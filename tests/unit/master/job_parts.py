@@ -12,6 +12,7 @@ from elasticdl_like.config import (
     DataConfig,
     DistributionStrategy,
     JobConfig,
+    JobKind,
     ModelConfig,
     TrainingConfig,
     WorkersConfig,
@@ -120,7 +121,7 @@ class JobInDirectory:
             checkpoints or CheckpointConfig(directory=str(path / "checkpoints")),
             output,
             DistributionStrategy.LOCAL if workers is None else DistributionStrategy.ALL_REDUCE,
-            data_only=data_only,
+            kind=JobKind.DATA if data_only else JobKind.TRAINING,
             workers=workers or WorkersConfig(),
         )
         plan = Plan(
