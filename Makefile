@@ -6,10 +6,15 @@ INSTALLED := $(VENV)/.installed
 
 N ?= 200
 
-.PHONY: help train test chaos lint format bench proto docs clean
+# What tests/browser drives, by the names that distributions have for it.
+CHROMIUM ?= $(firstword $(foreach name,chromium chromium-headless-shell chromium-browser google-chrome,\
+  $(shell command -v $(name))))
+PAGE := elasticdl_like/window/page
+
+.PHONY: help train test test-browser chaos lint format bench proto docs page clean
 
 help:  ## show this help
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +30,10 @@ train: $(INSTALLED)  ## make the digits data, train on it, print accuracy and le
 
 test: $(INSTALLED)  ## run the tests
 	$(BIN)/python -m pytest
+
+test-browser: $(INSTALLED)  ## run the tests of the status page in Chromium
+	@test -n "$(CHROMIUM)" || { echo "there is no Chromium: apt-get install chromium, or set CHROMIUM"; exit 1; }
+	CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest -m browser tests/browser
 
 chaos: $(INSTALLED)  ## run N=200 jobs under faults, or the one of SEED=17 (docs/faults.md)
 	PYTHONPATH=tests $(BIN)/python -m faults.chaos $(if $(SEED),--seed $(SEED),--number $(N))
@@ -50,5 +59,9 @@ proto: $(INSTALLED)  ## generate the code of elasticdl.proto
 docs: $(INSTALLED)  ## generate the generated parts of docs/
 	$(BIN)/python docs/generate.py
 
+page:  ## bundle the status page into elasticdl_like/window/page.html (needs npm)
+	cd $(PAGE) && npm ci --no-audit --no-fund && npm run --silent build
+
 clean:  ## remove what the other targets made
+	rm -rf $(PAGE)/node_modules tests/browser/screenshots
 	rm -rf $(VENV) data jobs build *.egg-info .pytest_cache .mypy_cache .ruff_cache

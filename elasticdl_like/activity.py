@@ -14,8 +14,9 @@ class Activity(StrEnum):
 
     TRAINING = "training"
     EVALUATING = "evaluating"
+    PREDICTING = "predicting"
     SAVING = "saving"
-    """The part of a checkpoint that steps have to wait for."""
+    """The part of a checkpoint, or of writing predictions, that steps have to wait for."""
     WAITING_FOR_INPUT = "waiting_for_input"
     """Waiting for a batch whose records are not read yet."""
     PARSING = "parsing"
@@ -36,7 +37,7 @@ class Activity(StrEnum):
         return self.value.replace("_", " ")
 
 
-WORK = (Activity.TRAINING, Activity.EVALUATING, Activity.SAVING)
+WORK = (Activity.TRAINING, Activity.EVALUATING, Activity.PREDICTING, Activity.SAVING)
 INPUT = (
     Activity.WAITING_FOR_MASTER,
     Activity.READING,

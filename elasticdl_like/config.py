@@ -45,11 +45,13 @@ class TlsConfig:
             a master demands certificates of its clients.
         cert_file: this side's certificate.
         key_file: its private key.
+        workers_name: the name in the certificates of workers, or "" where it is their address.
     """
 
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
+    workers_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class ModelConfig:
     feed_batch: str = "feed_batch"
     eval_metrics_fn: str = "eval_metrics_fn"
     callbacks: str = "callbacks"
+    prediction_outputs_processor: str = "PredictionOutputsProcessor"
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ class TrainingConfig:
             fails.
         global_batch_size: records in one step of all workers together, however many there are; 0
             for `minibatch_size` in each.
+        tensorboard_dir: where curves for TensorBoard are written, an absolute path, or "" for
+            nowhere.
     """
 
     minibatch_size: int = 64
@@ -126,6 +131,7 @@ class TrainingConfig:
     prefetch_bytes: int = 1 << 27
     max_quarantined_records: int = 0
     global_batch_size: int = 0
+    tensorboard_dir: str = ""
 
     @property
     def records_per_task(self) -> int:

@@ -3,6 +3,7 @@
     ElasticdlError
     ├── RetryableError              may pass by itself: wait, then ask again
     │   ├── MasterUnavailableError
+    │   ├── ClusterUnavailableError Kubernetes's API server does not answer
     │   └── JournalWriteError       the master cannot write its journal
     └── PermanentError              the same call will fail in the same way again
         ├── ConfigError             a flag or a parameter
@@ -15,6 +16,7 @@
         │   └── DataChangedError    other shards than when the job began
         ├── JobDirectoryError       a job directory that is in use, finished or unreadable
         │   └── JournalError        a journal that is damaged, or from a newer version
+        ├── ClusterError            Kubernetes's API server refuses a request
         ├── LedgerError             the ledger does not add up: a defect of elasticdl
         ├── JobFailedError          the job, as told to those who take part in it
         ├── MasterLostError         the master was not reachable for too long
@@ -42,6 +44,10 @@ class RetryableError(ElasticdlError):
 
 class MasterUnavailableError(RetryableError):
     """One call to the master got no answer."""
+
+
+class ClusterUnavailableError(RetryableError):
+    """Kubernetes's API server gave no answer, or is too busy for one."""
 
 
 class JournalWriteError(RetryableError):
@@ -102,6 +108,19 @@ class JobDirectoryError(PermanentError):
 
 class JournalError(JobDirectoryError):
     """The journal of a job is damaged, or was written by a newer version."""
+
+
+class ClusterError(PermanentError):
+    """Kubernetes's API server refuses a request.
+
+    Args:
+        message: what was asked, and the server's reason.
+        code: the HTTP status, or 0 if there is none.
+    """
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class LedgerError(PermanentError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import symtable
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,22 @@ def check_model_def(config: ModelConfig) -> Path:
             f"dot is looked up in --model_zoo, and {attribute!r} inside that file"
         )
     return path
+
+
+def names_in_model_file(config: ModelConfig) -> frozenset[str]:
+    """Returns the names that the model definition file has, from its text; imports nothing.
+
+    Importing it would bring TensorFlow into processes that have to be small.
+
+    Raises:
+        ModelDefinitionError: there is no such file, or it is not Python.
+    """
+    path = check_model_def(config)
+    try:
+        table = symtable.symtable(path.read_text("utf-8"), str(path), "exec")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ModelDefinitionError(f"{path} cannot be read: {error}") from error
+    return frozenset(table.get_identifiers())
 
 
 def load_model_file(config: ModelConfig) -> ModuleType:

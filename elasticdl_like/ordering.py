@@ -57,9 +57,15 @@ def permuted(index: int, size: int, key: int) -> int:
 
 def permuted_run(start: int, end: int, size: int, key: int) -> list[int]:
     """Returns `permuted` of each index in `[start, end)`: much faster than one by one."""
+    places: list[int] = permuted_each(np.arange(start, end), size, key).tolist()
+    return places
+
+
+def permuted_each(indices: NDArray[np.int64], size: int, key: int) -> NDArray[np.int64]:
+    """Returns `permuted` of each index, as int64 of the same shape `(n,)`."""
     half_bits = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
     half_mask = np.uint64((1 << int(half_bits)) - 1)
-    index = np.arange(start, end, dtype=np.uint64)
+    index = indices.astype(np.uint64)
     walking = np.arange(len(index))
     while len(walking) > _FEW:
         left, right = index[walking] >> half_bits, index[walking] & half_mask
@@ -68,10 +74,9 @@ def permuted_run(start: int, end: int, size: int, key: int) -> list[int]:
             left, right = right, left ^ (_mix_each(keyed) & half_mask)
         index[walking] = left << half_bits | right
         walking = walking[index[walking] >= np.uint64(size)]
-    places: list[int] = index.tolist()
     for number in walking.tolist():
-        places[number] = permuted(places[number], size, key)
-    return places
+        index[number] = permuted(int(index[number]), size, key)
+    return index.astype(np.int64)
 
 
 def derived_keys(key: int, start: int, end: int) -> list[int]:

@@ -238,6 +238,16 @@ class LeaseRequest:
     round: int = 0
     step: int = 0
 
+    @property
+    def num_used(self) -> int:
+        """How many positions the steps used."""
+        return sum(
+            interval.size
+            for commit in self.commits
+            if not commit.problem
+            for interval in commit.intervals
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class LeaseReply:

@@ -37,10 +37,11 @@ class TimeShares:
         return sum(self.waiting.values())
 
     def __str__(self) -> str:
+        infers = any(self.working.get(each) for each in (Activity.EVALUATING, Activity.PREDICTING))
         parts = [
             f"{Activity(name).phrase} {part:.0%}"
             for name, part in self.working.items()
-            if part >= _SMALLEST_SHOWN or name == Activity.TRAINING
+            if part >= _SMALLEST_SHOWN or (name == Activity.TRAINING and not infers)
         ]
         causes = ", ".join(
             f"{Activity(name).phrase} {part:.0%}"

@@ -71,6 +71,10 @@ class RunningCommand:
         return self._process.poll()
 
     @property
+    def stdout(self) -> str:
+        return self._stdout_path.read_text(encoding="utf-8", errors="replace")
+
+    @property
     def stderr(self) -> str:
         return self._stderr_path.read_text(encoding="utf-8", errors="replace")
 

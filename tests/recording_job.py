@@ -11,7 +11,7 @@ from elasticdl_like.config import DataConfig, JobConfig
 from elasticdl_like.errors import ElasticdlError
 from elasticdl_like.master.job import Job
 from elasticdl_like.rounds import Order, RoundOrder
-from elasticdl_like.tasks import Answer, Lease, LeaseReply, StartPoint, Task
+from elasticdl_like.tasks import Answer, Finish, FinishReply, Lease, LeaseReply, StartPoint, Task
 
 
 class _Status:
@@ -56,6 +56,21 @@ class RecordingJob:
 
     def report_evaluation(self, *_args: object) -> None:
         self._called("report_evaluation")
+
+    @property
+    def finishing(self) -> RecordingJob:
+        return self
+
+    def finish_epoch(self, *_args: object) -> FinishReply:
+        self._called("finish_epoch")
+        return FinishReply(Finish.FINISH, (0.5,))
+
+    def begin_output(self, *_args: object) -> str:
+        self._called("begin_output")
+        return "kept"
+
+    def report_output(self, *_args: object) -> None:
+        self._called("report_output")
 
     def publish(self, *_args: object) -> None:
         self._called("publish")

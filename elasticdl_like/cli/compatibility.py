@@ -122,8 +122,10 @@ def _image(
     return _refused(name, reason, is_boolean=is_boolean, commands=commands)
 
 
-def _renamed(name: str, new_name: str, note: str = "") -> ElasticdlFlag:
-    return _refused(name, f"Its present name is `{new_name}`. {note}".strip())
+def _renamed(
+    name: str, new_name: str, note: str = "", *, commands: tuple[str, ...] = ("train",)
+) -> ElasticdlFlag:
+    return _refused(name, f"Its present name is `{new_name}`. {note}".strip(), commands=commands)
 
 
 _IN_FILE = "A name in the model definition file; import there what another file defines."
@@ -197,9 +199,9 @@ FLAGS_BY_THEME: Mapping[str, tuple[ElasticdlFlag, ...]] = {
             "--evaluation_throttle_secs",
             "Evaluation goes by steps and epochs, not by time; see `--evaluation_steps`.",
         ),
-        _warning(
+        _works(
             "--tensorboard_log_dir",
-            "No TensorBoard files are written; loss and metrics are in the log.",
+            "The directory gets the curves; TensorBoard itself is not started.",
         ),
     ),
     "Checkpoints and output": (
@@ -213,7 +215,8 @@ FLAGS_BY_THEME: Mapping[str, tuple[ElasticdlFlag, ...]] = {
         _works(
             "--checkpoint_dir_for_init",
             "The weights start from a checkpoint of this project. ElasticDL's checkpoint files "
-            "cannot be read.",
+            "cannot be read. For `evaluate` and `predict` another name of `--checkpoint_dir`, and "
+            "no longer required: `elasticdl predict --model_path` takes a `.keras` file.",
         ),
         _works("--keep_checkpoint_max", "3 when left out, was 0. 0 keeps all, as before."),
     ),
@@ -329,15 +332,10 @@ FLAGS_BY_THEME: Mapping[str, tuple[ElasticdlFlag, ...]] = {
         _image("--all", is_boolean=True, commands=("clean",)),
     ),
     "Prediction": (
-        _refused(
-            "--prediction_data",
-            "`elasticdl predict` is not part of this release. Load `model.keras` from `--output` "
-            "with Keras.",
-            commands=("predict",),
-        ),
-        _refused(
+        _works("--prediction_data", "As `--training_data`.", commands=("predict",)),
+        _works(
             "--prediction_outputs_processor",
-            "`elasticdl predict` is not part of this release.",
+            "`elasticdl predict --prediction_output` is new, and writes files instead.",
             commands=("predict",),
         ),
     ),
@@ -387,11 +385,7 @@ FLAGS_BY_THEME: Mapping[str, tuple[ElasticdlFlag, ...]] = {
         _renamed("--training_data_dir", "--training_data"),
         _renamed("--evaluation_data", "--validation_data"),
         _renamed("--evaluation_data_dir", "--validation_data"),
-        _refused(
-            "--prediction_data_dir",
-            "`elasticdl predict` is not part of this release.",
-            commands=("predict",),
-        ),
+        _renamed("--prediction_data_dir", "--prediction_data", commands=("predict",)),
         _renamed("--evaluate_steps", "--evaluation_steps"),
         _renamed(
             "--init_from_checkpoint", "--checkpoint_dir_for_init", "It takes a folder, not a file."
@@ -420,6 +414,24 @@ FLAGS_BY_THEME: Mapping[str, tuple[ElasticdlFlag, ...]] = {
     ),
 }
 """The flags by theme; a theme is a heading of the documentation."""
+
+_NOTHING_TRAINED = "Nothing is trained."
+
+NOT_FOR_INFERENCE: tuple[ElasticdlFlag, ...] = (
+    _warning("--optimizer", _NOTHING_TRAINED),
+    _warning("--callbacks", _NOTHING_TRAINED),
+    _warning("--checkpoint_steps", _NOTHING_TRAINED),
+    _warning("--keep_checkpoint_max", _NOTHING_TRAINED),
+    _warning("--distribution_strategy", "Workers do not need each other here."),
+    _refused("--output", "No model is trained. Predictions go to `--prediction_output`."),
+)
+"""Flags that ElasticDL's `evaluate` and `predict` took, and that only `train` has use for."""
+
+NOT_FOR_PREDICTION: tuple[ElasticdlFlag, ...] = (
+    _warning("--loss", "Nothing is compared with labels."),
+    _warning("--eval_metrics_fn", "Nothing is compared with labels."),
+)
+"""Flags that ElasticDL's `predict` took, and that only `train` and `evaluate` have use for."""
 
 FLAGS: tuple[ElasticdlFlag, ...] = tuple(chain.from_iterable(FLAGS_BY_THEME.values()))
 """Every flag that ElasticDL ever had for a job, and those of its other commands."""
@@ -467,10 +479,10 @@ MODEL_NAMES_BY_PLACE: Mapping[str, tuple[ModelName, ...]] = {
         _name(
             "CustomDataReader", "A class. It is looked up when there is no `custom_data_reader`."
         ),
-        ModelName(
+        _name(
             "PredictionOutputsProcessor",
-            Verdict.WARNING,
-            "It is for `elasticdl predict`, which is not part of this release.",
+            "`process(predictions, worker_id)`, as before. `process_task(predictions, task)` is "
+            "new, and gets whole tasks.",
         ),
         ModelName(
             "prepare_data_for_a_single_file",

@@ -88,8 +88,11 @@ class RunningMaster:
     token: str
     tls: TlsConfig
 
-    def status(self) -> dict[str, Any]:
+    def status(self, details: bool = False) -> dict[str, Any]:
         """Returns the status and, as "ledger", the ledger of the job.
+
+        Args:
+            details: whether to add "coverage" and the last "events".
 
         Raises:
             MasterUnavailableError: no master answers.
@@ -98,7 +101,7 @@ class RunningMaster:
         from elasticdl_like.proto import elasticdl_pb2 as pb
 
         with self._stub(f"asking the master at {self.address} failed: ") as stub:
-            reply = stub.Status(pb.StatusRequest(), timeout=_CALL_TIMEOUT_S)
+            reply = stub.Status(pb.StatusRequest(details=details), timeout=_CALL_TIMEOUT_S)
         document: dict[str, Any] = json.loads(reply.status_json)
         return document
 

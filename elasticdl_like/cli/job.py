@@ -19,8 +19,9 @@ from elasticdl_like.cli.connection import (
     token_file_option,
 )
 from elasticdl_like.cli.flag import option
-from elasticdl_like.config import TlsConfig
-from elasticdl_like.errors import JobDirectoryError, MasterUnavailableError
+from elasticdl_like.cli.status_source import StatusSource, live_status
+from elasticdl_like.config import JobKind, TlsConfig
+from elasticdl_like.errors import JobDirectoryError
 from elasticdl_like.job_directory import JobDirectory, JobState
 from elasticdl_like.time_shares import TimeShares
 
@@ -64,11 +65,24 @@ def ledger(job_dir: Path, as_json: bool, verify: bool, **tls_flags: Any) -> None
 @click.command()
 @click.argument("job")
 @option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
+@option(
+    "--watch",
+    "watches",
+    is_flag=True,
+    help="Show the job until it ends, each second anew in a terminal, each 10 s otherwise; with "
+    "--json one document a line, each second. Exits with 0 when the job has finished, with 1 when "
+    "it failed or was interrupted.",
+)
 @token_file_option
 @tls_options
-def status(job: str, as_json: bool, token_file: str, **tls_flags: Any) -> None:
+def status(job: str, as_json: bool, watches: bool, token_file: str, **tls_flags: Any) -> None:
     """Prints how a job stands. JOB is a job directory, or the address of a running master."""
-    document = _status(job, token_file, tls_config(tls_flags))
+    source = StatusSource(job, token_file, tls_config(tls_flags))
+    if watches:
+        from elasticdl_like.cli.watch import watch
+
+        raise SystemExit(watch(lambda: source.ask(details=True), as_json))
+    document = source.ask()
     if as_json:
         click.echo(json.dumps(document, indent=1))
         return
@@ -76,11 +90,14 @@ def status(job: str, as_json: bool, token_file: str, **tls_flags: Any) -> None:
     if document["reason"] not in ("", document["state"]):
         click.echo(document["reason"])
     loss = "" if document["loss"] is None else f", loss {document['loss']:.4f}"
+    infers = document["kind"] in (JobKind.EVALUATION, JobKind.PREDICTION)
+    trip = f"epoch {document['epoch'] + 1} of {document['num_epochs']}, step {document['step']:,}"
     click.echo(
-        f"epoch {document['epoch'] + 1} of {document['num_epochs']}, step {document['step']:,}, "
-        f"{document['records']:,} of {document['total_records']:,} records, "
-        f"{document['records_per_s']:,.0f} records/s{loss}"
+        f"{document['kind'] if infers else trip}, {document['records']:,} of "
+        f"{document['total_records']:,} records, {document['records_per_s']:,.0f} records/s{loss}"
     )
+    if not is_address(job) and (link := JobDirectory(Path(job)).status_page()):
+        click.echo(f"status page: {link}")
     for line in _round_lines(document):
         click.echo(line)
     for worker in sorted(document["workers"], key=lambda each: each["worker_id"]):
@@ -92,10 +109,8 @@ def status(job: str, as_json: bool, token_file: str, **tls_flags: Any) -> None:
             click.echo(f"  {line}")
     for evaluation in document["evaluations"][-_SHOWN_EVALUATIONS:]:
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in evaluation["metrics"].items())
-        click.echo(
-            f"validation at step {evaluation['step']:,} (epoch {evaluation['epoch'] + 1}): "
-            f"{metrics}"
-        )
+        at = f"validation at step {evaluation['step']:,} (epoch {evaluation['epoch'] + 1})"
+        click.echo(f"{'result' if infers else at}: {metrics}")
 
 
 @click.command()
@@ -186,41 +201,8 @@ def _time_lines(worker: dict[str, Any]) -> list[str]:
 def _ledger(directory: JobDirectory, tls: TlsConfig) -> dict[str, Any]:
     from elasticdl_like.master.reports import load_ledger
 
-    live = _live_status(directory, tls)
+    live = live_status(directory, tls)
     if live is None:
         return load_ledger(directory.path)
     ledger: dict[str, Any] = live["ledger"]
     return ledger
-
-
-def _status(job: str, token_file: str, tls: TlsConfig) -> dict[str, Any]:
-    from elasticdl_like.master.reports import load_status
-
-    if is_address(job):
-        return _without_ledger(RunningMaster(job, given_token(token_file), tls).status())
-    directory = JobDirectory(Path(job))
-    live = _live_status(directory, tls)
-    if live is not None:
-        return _without_ledger(live)
-    saved = load_status(directory.path)
-    if saved["state"] == JobState.RUNNING and not directory.in_use():
-        saved |= {
-            "state": "cut off",
-            "reason": "its master is gone without a word",
-        }
-    return saved
-
-
-def _live_status(directory: JobDirectory, tls: TlsConfig) -> dict[str, Any] | None:
-    """Returns what the running master of a job says, or None when there is none."""
-    master = master_of(directory, tls)
-    if master is None:
-        return None
-    try:
-        return master.status()
-    except MasterUnavailableError:
-        return None  # it ended just now; what it kept is what counts
-
-
-def _without_ledger(document: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in document.items() if name != "ledger"}

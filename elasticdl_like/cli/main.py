@@ -18,7 +18,7 @@ from typing import NoReturn
 import click
 
 from elasticdl_like import __version__
-from elasticdl_like.cli import job, service, train
+from elasticdl_like.cli import evaluate, job, predict, report, service, train
 from elasticdl_like.cli.data import data
 from elasticdl_like.errors import ElasticdlError
 
@@ -38,11 +38,14 @@ def elasticdl() -> None:
 
 for command in (
     train.train,
+    evaluate.evaluate,
+    predict.predict,
     service.master,
     service.worker,
     job.ledger,
     job.status,
     job.scale,
+    report.report,
     data,
 ):
     elasticdl.add_command(command)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from elasticdl_like.cli.compatibility import FLAGS, ElasticdlFlag, Verdict
+from elasticdl_like.cli.compatibility import FLAGS
+from elasticdl_like.cli.elasticdl_flags import elasticdl_flags
 from elasticdl_like.cli.flag import Command, option, together
+from elasticdl_like.cli.flag_groups import (
+    input_options,
+    log_options,
+    loss_option,
+    metrics_option,
+    place_options,
+    reader_options,
+    safety_options,
+    task_options,
+)
 from elasticdl_like.cli.worker_flags import (
     batch_options,
     batch_sizes,
@@ -32,59 +44,12 @@ from elasticdl_like.job_directory import JobDirectory
 from elasticdl_like.model_file import check_model_def
 from elasticdl_like.secret_params import given_openly, hide_secrets
 
-log_options = together(
-    option(
-        "--log_level",
-        type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
-        default="INFO",
-        metavar="[DEBUG|INFO|WARNING|ERROR]",
-        help="How much is logged. DEBUG also shows the traceback of an error.",
-    ),
-    option(
-        "--log_format",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        help="Log lines and progress as text, or as one JSON object a line.",
-    ),
-)
-
-reader_options = together(
-    option("--model_zoo", help="Folder of model definition files."),
-    option(
-        "--model_def",
-        help="The function or class that makes the model, as package.module.name below the "
-        "model zoo.",
-    ),
-    option(
-        "--custom_data_reader",
-        default="",
-        help="Name of the data reader in the model definition file. Without it "
-        "custom_data_reader and CustomDataReader are looked for.",
-    ),
-    option(
-        "--custom_data_reader_params",
-        "--data_reader_params",
-        default="",
-        help="Arguments for the data reader: 'name=value; name=value', JSON, or @file. "
-        "reader_type=NAME chooses one of the readers that are there.",
-    ),
-    option(
-        "--odps_retry_timeout",
-        type=click.FloatRange(min=0, min_open=True),
-        default=None,
-        help="Seconds for which a request to MaxCompute may fail before it is given up; 300 by "
-        "default.",
-    ),
-    option(
-        "--index_dir",
-        default="",
-        help="Directory for indexes of the data, which several jobs may share; a job's default is "
-        "JOB_DIR/index.",
-    ),
-)
-
 _positive_range = click.IntRange(min=1)
 _count_range = click.IntRange(min=0)
+_MODEL_NAMES = (
+    *("loss", "optimizer", "feed", "feed_batch", "eval_metrics_fn", "callbacks"),
+    "prediction_outputs_processor",
+)
 
 _required_training_data = option(
     "--training_data",
@@ -100,41 +65,13 @@ _optional_training_data = option(
 
 _other_job_options = together(
     option("--validation_data", default="", help="The validation data, likewise."),
-    option(
-        "--model_params",
-        default="",
-        help="Arguments for the model: 'name=value; name=value', JSON, or @file.",
-    ),
-    option("--feed", "--dataset_fn", default="feed", help="Name of the feed function."),
-    option("--feed_batch", default="feed_batch", help="Name of the feed_batch function."),
-    option("--loss", default="loss", help="Name of the loss function."),
+    input_options,
+    loss_option,
     option("--optimizer", default="optimizer", help="Name of the optimizer function."),
-    option(
-        "--eval_metrics_fn",
-        default="eval_metrics_fn",
-        help="Name of the function that returns the metrics.",
-    ),
+    metrics_option,
     option("--callbacks", default="callbacks", help="Name of the function that returns callbacks."),
     batch_options,
-    option(
-        "--num_minibatches_per_task",
-        type=_positive_range,
-        default=8,
-        help="Minibatches in one task, the unit that is leased to a worker.",
-    ),
-    option(
-        "--read_threads",
-        type=_count_range,
-        default=0,
-        help="Leases that a worker reads at once, at most, if the data reader can; 0 for as many "
-        "as it has processors, up to 8.",
-    ),
-    option(
-        "--prefetch_bytes",
-        type=_positive_range,
-        default=1 << 27,
-        help="About how many bytes of records a worker reads ahead.",
-    ),
+    task_options,
     option("--num_epochs", type=_positive_range, default=1, help="Passes over the training data."),
     option(
         "--max_step", type=_count_range, default=0, help="Stop after this step; 0 for no limit."
@@ -146,12 +83,7 @@ _other_job_options = together(
     ),
     option("--seed", type=int, default=0, help="Decides every random order."),
     workers_options,
-    option("--job_name", default="", help="Name of the job; by default that of the model file."),
-    option(
-        "--job_dir",
-        default="",
-        help="Directory for the job's state, ledger and logs; by default jobs/JOB_NAME.",
-    ),
+    place_options,
     option("--output", default="", help="Directory for the trained model."),
     option(
         "--checkpoint_steps",
@@ -203,28 +135,14 @@ _other_job_options = together(
         help="Log the loss each so many steps; 0 for never.",
     ),
     option(
-        "--max_quarantined_records",
-        type=_count_range,
-        default=0,
-        help="Records that cannot be used and are set aside, before the job fails. `elasticdl "
-        "ledger` lists them.",
+        "--tensorboard_dir",
+        "--tensorboard_log_dir",
+        default="",
+        help="Directory for curves of the training, for TensorBoard: loss, learning rate and steps "
+        "per second each --log_loss_steps steps, means at each end of an epoch, and the metrics of "
+        "each evaluation.",
     ),
-    option(
-        "--allow_changed_data",
-        is_flag=True,
-        help="Go on although the data is not what it was when the job was cut off.",
-    ),
-    option(
-        "--overwrite",
-        is_flag=True,
-        help="Remove an earlier job from --job_dir, instead of going on with it.",
-    ),
-    option(
-        "--journal_sync",
-        type=click.Choice(["normal", "full"]),
-        default="normal",
-        help="What the job's journal survives: a kill of the master, or, slower, a loss of power.",
-    ),
+    safety_options,
     log_options,
 )
 
@@ -235,15 +153,8 @@ def job_options(*, can_resume: bool = False) -> Callable[[Command], Command]:
     Args:
         can_resume: whether the command has --resume, with which nothing else is required.
     """
-
-    def decorate(command: Command) -> Command:
-        for flag in FLAGS:
-            if flag.verdict is not Verdict.WORKS:
-                command = _compatibility_option(flag)(command)
-        training_data = _optional_training_data if can_resume else _required_training_data
-        return together(reader_options, training_data, _other_job_options)(command)
-
-    return decorate
+    training_data = _optional_training_data if can_resume else _required_training_data
+    return together(reader_options, training_data, _other_job_options, elasticdl_flags(FLAGS))
 
 
 def make_job_config(flags: Mapping[str, Any], data_only: bool = False) -> JobConfig:
@@ -257,7 +168,7 @@ def make_job_config(flags: Mapping[str, Any], data_only: bool = False) -> JobCon
         ConfigError: a flag has a value that cannot be used.
         ModelDefinitionError: there is no such model definition file.
     """
-    model = _model_config(flags)
+    model = model_with_names(flags)
     name = flags["job_name"] or (check_model_def(model).stem if model else "job")
     directory = job_directory_path(flags, name)
     if flags["resume_from"] and flags["checkpoint_dir_for_init"]:
@@ -291,6 +202,7 @@ def make_job_config(flags: Mapping[str, Any], data_only: bool = False) -> JobCon
             prefetch_bytes=flags["prefetch_bytes"],
             max_quarantined_records=flags["max_quarantined_records"],
             global_batch_size=global_batch_size,
+            tensorboard_dir=absolute(flags["tensorboard_dir"]),
         ),
         checkpoint=CheckpointConfig(
             steps=flags["checkpoint_steps"],
@@ -299,14 +211,14 @@ def make_job_config(flags: Mapping[str, Any], data_only: bool = False) -> JobCon
                 Path(flags["checkpoint_dir"] or JobDirectory(directory).checkpoints).absolute()
             ),
             keep_max=flags["keep_checkpoint_max"],
-            directory_for_init=_absolute(flags["checkpoint_dir_for_init"]),
-            resume_from=_absolute(flags["resume_from"]),
+            directory_for_init=absolute(flags["checkpoint_dir_for_init"]),
+            resume_from=absolute(flags["resume_from"]),
         ),
-        output=_absolute(flags["output"]),
+        output=absolute(flags["output"]),
         distribution_strategy=strategy,
         kind=JobKind.DATA if data_only else JobKind.TRAINING,
         log_level=flags["log_level"].upper(),
-        index_dir=_absolute(flags["index_dir"]) or str(JobDirectory(directory).index),
+        index_dir=absolute(flags["index_dir"]) or str(JobDirectory(directory).index),
         workers=workers,
     )
 
@@ -362,47 +274,29 @@ def model_config(flags: Mapping[str, Any]) -> ModelConfig | None:
     for name in ("model_zoo", "model_def"):
         if not flags[name]:
             raise ConfigError(f"--{name} is missing; --model_zoo and --model_def go together")
-    return ModelConfig(model_zoo=_absolute(flags["model_zoo"]), model_def=flags["model_def"])
+    return ModelConfig(model_zoo=absolute(flags["model_zoo"]), model_def=flags["model_def"])
 
 
-def _model_config(flags: Mapping[str, Any]) -> ModelConfig | None:
+def model_with_names(flags: Mapping[str, Any]) -> ModelConfig | None:
+    """Returns the model definition and the names in it, as far as the command has flags for them.
+
+    Returns:
+        The model definition, or None when no flag names one.
+
+    Raises:
+        ConfigError: only one of --model_zoo and --model_def is there, or the parameters of the
+            model do not parse.
+    """
     model = model_config(flags)
     if model is None:
         return None
-    return ModelConfig(
-        model_zoo=model.model_zoo,
-        model_def=model.model_def,
+    return dataclasses.replace(
+        model,
         params=parse_params(flags["model_params"], "--model_params"),
-        loss=flags["loss"],
-        optimizer=flags["optimizer"],
-        feed=flags["feed"],
-        feed_batch=flags["feed_batch"],
-        eval_metrics_fn=flags["eval_metrics_fn"],
-        callbacks=flags["callbacks"],
+        **{name: flags[name] for name in _MODEL_NAMES if name in flags},
     )
 
 
-def _absolute(path: str) -> str:
+def absolute(path: str) -> str:
+    """Returns a path as an absolute one; "" stays that."""
     return str(Path(path).absolute()) if path else ""
-
-
-def _compatibility_option(flag: ElasticdlFlag) -> Callable[[Command], Command]:
-    def check(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-        if value is None or context.resilient_parsing:
-            return
-        match flag.verdict_of(value):
-            case Verdict.REFUSED:
-                raise ConfigError(flag.message)
-            case Verdict.WARNING:
-                click.echo(f"elasticdl: warning: {flag.message}", err=True)
-
-    boolean: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if flag.is_boolean else {}
-    return click.option(
-        flag.name,
-        f"elasticdl_{flag.name.lstrip('-')}",
-        hidden=True,
-        expose_value=False,
-        callback=check,
-        default=None,
-        **boolean,
-    )

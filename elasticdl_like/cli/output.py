@@ -11,12 +11,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
+from elasticdl_like.config import JobKind
 from elasticdl_like.master.progress import JobStatus
 from elasticdl_like.worker.logs import JsonFormatter
 
 _PLAIN_INTERVAL_S = 10.0
+_SHORTEST_BAR = 10
 
 
 def configure_logging(level: str, log_format: str) -> Console:
@@ -43,21 +46,21 @@ def job_reporter(console: Console, log_format: str) -> Iterator[Callable[[JobSta
     """Yields the function that shows how the job stands: a bar in a terminal, else lines."""
     if console.is_terminal and log_format == "text":
         with Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(bar_width=None),
-            _StatusColumn(),
+            TextColumn("{task.fields[trip]}"),
+            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=_SHORTEST_BAR)),
+            _StatusColumn(console),
             console=console,
             transient=True,
             expand=True,
         ) as progress:
-            task_id = progress.add_task("", total=None, epoch="", status=None)
+            task_id = progress.add_task("", total=None, trip="", status=None)
 
             def show_bar(status: JobStatus) -> None:
                 progress.update(
                     task_id,
                     total=status.total_records,
                     completed=status.records,
-                    epoch=f"{status.epoch + 1}/{status.num_epochs}",
+                    trip=describe_trip(status),
                     status=status,
                 )
 
@@ -74,23 +77,38 @@ def job_reporter(console: Console, log_format: str) -> Iterator[Callable[[JobSta
         if log_format == "json":
             line = json.dumps({"progress": status.to_plain()})
         else:
-            line = f"epoch {status.epoch + 1}/{status.num_epochs}  {describe_progress(status)}"
+            line = f"{describe_trip(status)}  {describe_progress(status)}"
         console.out(line)
 
     yield print_line
 
 
-def describe_progress(status: JobStatus) -> str:
-    """Returns workers if there are several, records, rate, loss and time left in one line."""
-    parts = []
+def describe_trip(status: JobStatus) -> str:
+    """Returns what the trip over the data is that the job makes now."""
+    if status.kind in (JobKind.EVALUATION, JobKind.PREDICTION):
+        return status.kind
+    return f"epoch {status.epoch + 1}/{status.num_epochs}"
+
+
+def describe_progress(status: JobStatus, width: int | None = None) -> str:
+    """Returns workers if there are several, records, rate, loss and time left in one line.
+
+    Args:
+        status: how the job stands.
+        width: how long it may be; what matters least gives way. None for any length.
+    """
+    rate = f"{status.records_per_s:,.0f} records/s"
+    loss = "" if status.loss is None else f"loss {status.loss:.4f}"
+    workers = ""
     if status.round is not None and (status.workers_wanted > 1 or len(status.round.members) > 1):
-        parts.append(f"{len(status.round.members)}/{status.workers_wanted} workers")
-    parts.append(f"{status.records:,}/{status.total_records:,} records")
-    parts.append(f"{status.records_per_s:,.0f} records/s")
-    if status.loss is not None:
-        parts.append(f"loss {status.loss:.4f}")
+        workers = f"{len(status.round.members)}/{status.workers_wanted} workers"
+    parts = [workers, f"{status.records:,}/{status.total_records:,} records", rate, loss]
     if status.remaining_s is not None and status.state == "running":
-        parts.append(f"{_duration(status.remaining_s)} left")
+        parts.append(f"{duration(status.remaining_s)} left")
+    parts = [part for part in parts if part]
+    for least in (workers, loss, rate):
+        if width is not None and len("  ".join(parts)) > width and least in parts:
+            parts.remove(least)
     return "  ".join(parts)
 
 
@@ -141,18 +159,26 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Returns a length of time as hours, minutes and seconds."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 class _StatusColumn(ProgressColumn):
+    """What fits beside the shortest bar."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(Column(no_wrap=True))
+        self._console = console
+
     def render(self, task: Task) -> Text:
         status = task.fields["status"]
-        started = status is not None and status.step
-        text = describe_progress(status) if started else "waiting for the first step"
-        return Text(text, no_wrap=True)
+        if status is None or not (status.step or status.records):
+            return Text("waiting for the first records")
+        width = self._console.width - len(task.fields["trip"]) - _SHORTEST_BAR - 2
+        return Text(describe_progress(status, width))
 
 
 class _ConsoleHandler(logging.Handler):

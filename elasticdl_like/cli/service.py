@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,12 +23,10 @@ from elasticdl_like.cli.connection import (
     token_file_option,
 )
 from elasticdl_like.cli.flag import option
-from elasticdl_like.cli.options import (
-    job_directory_path,
-    job_options,
-    log_options,
-    make_job_config,
-)
+from elasticdl_like.cli.flag_groups import log_options
+from elasticdl_like.cli.options import job_directory_path, job_options, make_job_config
+from elasticdl_like.cli.resume_command import resume_command
+from elasticdl_like.cli.window_flags import window_address_options, window_config
 from elasticdl_like.errors import JobFailedError
 from elasticdl_like.job_directory import JobState
 
@@ -54,6 +53,7 @@ _TICK_S = 0.1
     is_flag=True,
     help="Listen on other addresses than those of this machine without TLS.",
 )
+@window_address_options
 @option(
     "--worker_timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -88,8 +88,10 @@ def master(
     """
     from elasticdl_like.cli.output import configure_logging
     from elasticdl_like.master.main import MasterConfig, run_master
+    from elasticdl_like.window.server import serve_window
 
     tls = tls_config(flags)
+    window = window_config(flags | {"insecure": insecure})
     config = _config_of_master(flags, data_only, resume)
     configure_logging(flags["log_level"], flags["log_format"])
     directory = job_directory_path(flags, config.name if config else flags["job_name"])
@@ -104,8 +106,9 @@ def master(
         worker_timeout_s=worker_timeout,
         journal_sync=flags["journal_sync"],
         allow_changed_data=flags["allow_changed_data"],
+        resume_command=resume_command(),
     )
-    with run_master(config, master_config) as running:
+    with run_master(config, master_config) as running, serve_window(running, window):
         _logger.info("workers need the job's token, which is in %s", directory / "token")
         while running.job.state is JobState.RUNNING:
             running.tick()
@@ -142,6 +145,12 @@ def _config_of_master(flags: Mapping[str, Any], data_only: bool, resume: bool) -
 @token_file_option
 @tls_options
 @option(
+    "--tls_workers_name",
+    default="",
+    help="The name in the certificates of all workers, which send each other the model; by "
+    "default the address of each.",
+)
+@option(
     "--worker_id",
     type=click.IntRange(min=0),
     help="Number of this worker; by default the master gives it one.",
@@ -153,6 +162,7 @@ def worker(
     job_dir: str,
     master_addr: str,
     token_file: str,
+    tls_workers_name: str,
     worker_id: int | None,
     incarnation: str | None,
     master_timeout: float,
@@ -173,7 +183,7 @@ def worker(
 
     if bool(job_dir) is bool(master_addr):
         raise click.UsageError("give either --job_dir or --master_addr, to say where the master is")
-    tls = tls_config(tls_flags)
+    tls = replace(tls_config(tls_flags), workers_name=tls_workers_name)
     if job_dir:
         locator = MasterLocator.of_job(Path(job_dir).absolute(), tls)
     else:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from elasticdl_like.cli.connection import master_timeout_option
-from elasticdl_like.cli.flag import option
-from elasticdl_like.cli.options import (
-    job_directory_path,
-    job_options,
-    make_job_config,
-)
-from elasticdl_like.errors import ConfigError, JobFailedError
+from elasticdl_like.cli.kubernetes_flags import platform_options, refuse_kubernetes_flags
+from elasticdl_like.cli.local_job import local_job_options, run_job
+from elasticdl_like.cli.options import job_directory_path, job_options, make_job_config
+from elasticdl_like.errors import ConfigError
 
 if TYPE_CHECKING:
     from elasticdl_like.config import JobConfig
@@ -22,16 +19,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@option(
-    "--max_worker_restarts",
-    type=click.IntRange(min=0),
-    default=3,
-    help="How often a worker may crash before the job fails. One that is killed from outside is "
-    "always replaced, and not counted.",
-)
-@master_timeout_option
+@platform_options
+@local_job_options
 @job_options()
-def train(max_worker_restarts: int, master_timeout: float, **flags: Any) -> None:
+def train(**flags: Any) -> None:
     """Trains a model on this machine.
 
     A job that was cut off, interrupted or failed goes on where it was when the same command is
@@ -43,37 +34,26 @@ def train(max_worker_restarts: int, master_timeout: float, **flags: Any) -> None
     CustomDataReader.
     """
     # Not at the top: the help must not wait for gRPC.
-    from elasticdl_like.cli.output import configure_logging, job_reporter, ledger_table
-    from elasticdl_like.master.main import MasterConfig
-    from elasticdl_like.platforms.local import run_local_job
+    from elasticdl_like.cli.output import ledger_table
 
+    if flags["platform"] == "kubernetes":
+        from elasticdl_like.cli.kubernetes_job import run_pod_job
+
+        run_pod_job(flags, _config)
+        return
+    refuse_kubernetes_flags()
+    config = _config(flags)
+    job = run_job(config, flags)
+    if flags["log_format"] == "text":
+        _print_summary(config, job, job_directory_path(flags, config.name))
+        click.echo(ledger_table(job.ledger()))
+
+
+def _config(flags: Mapping[str, Any]) -> JobConfig:
     config = make_job_config(flags)
     if config.model is None:
         raise ConfigError("--model_zoo and --model_def are missing; they name the model to train")
-    console = configure_logging(flags["log_level"], flags["log_format"])
-    directory = job_directory_path(flags, config.name)
-    with job_reporter(console, flags["log_format"]) as report:
-        job = run_local_job(
-            config,
-            MasterConfig(
-                job_directory=directory,
-                overwrite=flags["overwrite"],
-                journal_sync=flags["journal_sync"],
-                allow_changed_data=flags["allow_changed_data"],
-            ),
-            [
-                *("--master_timeout", str(master_timeout)),
-                *("--log_format", flags["log_format"]),
-            ],
-            max_worker_restarts,
-            report,
-        )
-    status = job.status()
-    if status.state == "failed":
-        raise JobFailedError(f"job {config.name} failed: {status.reason}")
-    if flags["log_format"] == "text":
-        _print_summary(config, job, directory)
-        click.echo(ledger_table(job.ledger()))
+    return config
 
 
 def _print_summary(config: JobConfig, job: Job, directory: Path) -> None:

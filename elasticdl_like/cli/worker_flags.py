@@ -12,7 +12,9 @@ from elasticdl_like.cli.flag import option, together
 from elasticdl_like.config import DistributionStrategy, WorkersConfig
 from elasticdl_like.errors import ConfigError
 
-_DEFAULT_MINIBATCH_SIZE = 64
+DEFAULT_MINIBATCH_SIZE = 64
+"""Records in one step of one worker, unless a flag says so."""
+
 _STRATEGIES = {
     "local": DistributionStrategy.LOCAL,
     "allreduce": DistributionStrategy.ALL_REDUCE,
@@ -24,7 +26,7 @@ batch_options = together(
         "--minibatch_size",
         type=click.IntRange(min=1),
         default=None,
-        help=f"Records in one step of one worker; {_DEFAULT_MINIBATCH_SIZE} by default.",
+        help=f"Records in one step of one worker; {DEFAULT_MINIBATCH_SIZE} by default.",
     ),
     option(
         "--global_batch_size",
@@ -124,7 +126,7 @@ def batch_sizes(flags: Mapping[str, Any], workers: WorkersConfig) -> tuple[int, 
     minibatch_size: int | None = flags["minibatch_size"]
     global_size: int = flags["global_batch_size"]
     if not global_size:
-        return minibatch_size or _DEFAULT_MINIBATCH_SIZE, 0
+        return minibatch_size or DEFAULT_MINIBATCH_SIZE, 0
     if minibatch_size is not None:
         raise ConfigError(
             f"--global_batch_size {global_size} and --minibatch_size {minibatch_size} both say how "

@@ -7,7 +7,6 @@ scheme of the data origin; its extension; else RecordIO. Readers are imported wh
 from __future__ import annotations
 
 import inspect
-import symtable
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +14,11 @@ from elasticdl_like.config import DataConfig, ModelConfig
 from elasticdl_like.data_readers.reader_types import reader_class
 from elasticdl_like.data_readers.reading import DataReader
 from elasticdl_like.errors import ConfigError, ElasticdlError, ModelDefinitionError, ReaderError
-from elasticdl_like.model_file import check_model_def, load_model_file
+from elasticdl_like.model_file import (
+    check_model_def,
+    load_model_file,
+    names_in_model_file,
+)
 from elasticdl_like.secret_params import reveal_secrets
 
 DEFAULT_READER_NAMES = ("custom_data_reader", "CustomDataReader")
@@ -24,8 +27,7 @@ DEFAULT_READER_NAMES = ("custom_data_reader", "CustomDataReader")
 def custom_reader_name(data: DataConfig, model: ModelConfig | None) -> str:
     """Returns the name of the user's reader in the model definition file, or "" for none.
 
-    Decided once for a job, from the file's text: the file is not imported, because that would
-    bring TensorFlow into the master.
+    Decided once for a job, from the file's text.
 
     Raises:
         ConfigError: a reader is named, but no model definition file.
@@ -35,13 +37,10 @@ def custom_reader_name(data: DataConfig, model: ModelConfig | None) -> str:
         if data.custom_data_reader:
             raise ConfigError("--custom_data_reader needs --model_zoo and --model_def")
         return ""
-    path = check_model_def(model)
     if data.custom_data_reader:
+        check_model_def(model)
         return data.custom_data_reader
-    try:
-        names = symtable.symtable(path.read_text("utf-8"), str(path), "exec").get_identifiers()
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ModelDefinitionError(f"{path} cannot be read: {error}") from error
+    names = names_in_model_file(model)
     return next((name for name in DEFAULT_READER_NAMES if name in names), "")
 
 

@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Any
 
 from elasticdl_like.errors import InvalidRequestError, LedgerError
+from elasticdl_like.master.epoch_view import EpochView
 from elasticdl_like.master.ledger import LedgerEntry
 from elasticdl_like.master.quarantine import Quarantine, SetAside
 from elasticdl_like.master.shard_table import ShardTable, TaskRange
@@ -93,6 +94,7 @@ class Epoch:
         self._quarantine = Quarantine()
         self._num_unusable = 0
         self._last_unusable: SetAside | None = None
+        self._sums: Sequence[float] = ()
         self._counts = _Counts()
 
     @property
@@ -114,6 +116,11 @@ class Epoch:
     def quarantine(self) -> Quarantine:
         """The records that were set aside."""
         return self._quarantine
+
+    @property
+    def sums(self) -> Sequence[float]:
+        """The sums of all commits that were counted, added up; empty when none had any."""
+        return self._sums
 
     def lease(self, worker_id: int, sequence: int, token: int) -> Lease | None:
         """Hands out one interval under a new token; None when nothing is waiting.
@@ -158,7 +165,7 @@ class Epoch:
         )
 
     def commit(self, worker_id: int, commit: Commit, tentative: bool = False) -> bool:
-        """Counts the intervals of a commit, all of them or none.
+        """Counts the intervals of a commit, all of them or none, and with them its sums.
 
         The positions of a commit with a problem wait again, in ever smaller pieces; a record that
         cannot be used by itself is set aside.
@@ -174,12 +181,14 @@ class Epoch:
 
         Raises:
             InvalidRequestError: an interval does not begin where the last commit of its lease
-                ended, or is empty. Nothing is counted.
+                ended, or is empty; or the sums are not as many as those before. Nothing is counted.
         """
+        sums = self._added_up(worker_id, () if commit.problem else commit.sums)
         next_positions = self._checked(worker_id, commit)
         if next_positions is None:
             self._counts.reports_fenced += 1
             return False
+        self._sums = sums
         for token, position in next_positions.items():
             lease = self._leases[token]
             used = lease.until(position)
@@ -368,6 +377,24 @@ class Epoch:
             reports_fenced=self._counts.reports_fenced,
         )
 
+    def view(self) -> EpochView:
+        """Returns a copy of what is to be known to draw this epoch."""
+        return EpochView(
+            entry=self.ledger(),
+            table=self.table,
+            order=self._order,
+            is_shuffled=self.order_key is not None,
+            frontier=self._frontier,
+            next_position=self._next_position,
+            leased=[
+                (each.worker_id, each.piece.task_number, each.next_position, each.piece.end)
+                for each in self._leases.values()
+            ],
+            tentative=[part.piece for part in self._tentative],
+            waiting=list(self._waiting),
+            quarantined=list(self._quarantine),
+        )
+
     def check(self) -> None:
         """Counts what is committed a second time, from what is not, and compares.
 
@@ -414,6 +441,7 @@ class Epoch:
             "num_unusable": self._num_unusable,
             "last_unusable": self._last_unusable,
             "dropped": sorted(self._dropped),
+            "sums": list(self._sums),
         }
 
     def restore(self, position: Mapping[str, Any]) -> None:
@@ -431,6 +459,7 @@ class Epoch:
         last_unusable = position["last_unusable"]
         self._last_unusable = last_unusable and SetAside(*last_unusable)
         self._dropped = frozenset(position["dropped"])
+        self._sums = position.get("sums", ())
 
     def to_plain(self) -> dict[str, Any]:
         """Returns the whole state but for key, table and order, as JSON."""
@@ -508,6 +537,18 @@ class Epoch:
             self._quarantine.add(SetAside(shard.name, start + first, start + end, _SHARD_CHANGED))
         self._order.add_to(self._set_aside, piece)
         return True
+
+    def _added_up(self, worker_id: int, sums: Sequence[float]) -> Sequence[float]:
+        """Returns what the sums would be with those of one more commit."""
+        if not sums or not self._sums:
+            return sums or self._sums
+        if len(sums) != len(self._sums):
+            raise InvalidRequestError(
+                f"worker {worker_id} sends {len(sums)} sums for {self.key}, and the workers before "
+                f"it {len(self._sums)}; all workers need the same model definition file, and the "
+                "same versions of elasticdl, Keras and TensorFlow"
+            )
+        return [ours + theirs for ours, theirs in zip(self._sums, sums, strict=True)]
 
     def _checked(self, worker_id: int, commit: Commit) -> dict[int, int] | None:
         """Returns where each lease of a commit stands after it, or None if it is fenced."""

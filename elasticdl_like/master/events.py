@@ -151,6 +151,36 @@ class WorkDone:
     """The workers have come to the end of the job, and may leave."""
 
 
+@dataclass(frozen=True)
+class OutputBegun:
+    """Workers take part in an output of predictions that appears whole at the end.
+
+    Attributes:
+        state: what they need for that.
+    """
+
+    state: str
+
+
+@dataclass(frozen=True)
+class FinisherChosen:
+    """A worker is to end that output."""
+
+    worker_id: int
+
+
+@dataclass(frozen=True)
+class PartsPublished:
+    """Files of predictions have got the names under which people look for them."""
+
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class OutputPublished:
+    """The output of the predictions is whole."""
+
+
 Event = (
     LeaseRequest
     | Registered
@@ -167,6 +197,10 @@ Event = (
     | RoundEnded
     | Scaled
     | WorkDone
+    | OutputBegun
+    | FinisherChosen
+    | PartsPublished
+    | OutputPublished
 )
 
 _KINDS: dict[str, type[Any]] = {
@@ -174,6 +208,7 @@ _KINDS: dict[str, type[Any]] = {
     for each in (
         *(Registered, Dropped, GivenBack, Split, Evaluated, CheckpointPublished, Adopted),
         *(TrainingStopped, Ended, GoneOn, RoundBegan, RoundEnded, Scaled, WorkDone),
+        *(OutputBegun, FinisherChosen, PartsPublished, OutputPublished),
     )
 }
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from elasticdl_like.config import JobConfig
+from elasticdl_like.config import JobConfig, JobKind
 from elasticdl_like.errors import (
     InvalidRequestError,
     JobFailedError,
@@ -17,16 +18,21 @@ from elasticdl_like.errors import (
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.master import checkpoints, events
 from elasticdl_like.master.conductor import Conductor, whole_marks
+from elasticdl_like.master.epoch_view import EpochView
+from elasticdl_like.master.finishing import Finishing
 from elasticdl_like.master.job_core import JobCore
 from elasticdl_like.master.journal import Journal
 from elasticdl_like.master.membership import Worker
+from elasticdl_like.master.output_files import OutputFiles
 from elasticdl_like.master.progress import JobStatus, RateMeter
 from elasticdl_like.master.publications import Publications
+from elasticdl_like.master.record import JobRecord
 from elasticdl_like.master.reports import job_status, ledger_document
+from elasticdl_like.master.shared_coverage import SharedCoverage
 from elasticdl_like.master.stragglers import StragglerWatch
 from elasticdl_like.proto import convert
 from elasticdl_like.rounds import AgentReport, RoundOrder
-from elasticdl_like.tasks import EpochKey, LeaseReply, LeaseRequest, StartPoint
+from elasticdl_like.tasks import EpochKey, LeaseReply, LeaseRequest, StartPoint, TaskType
 from elasticdl_like.time_shares import check_seconds
 
 _logger = logging.getLogger(__name__)
@@ -44,17 +50,32 @@ class Job:
         core: its state.
         journal: gets every event.
         clock: monotonic time in seconds.
+        record: gets what people are shown of its past; without one, it begins now.
+
+    Attributes:
+        finishing: answers workers at the end of an evaluation or prediction.
+        output_files: publishes the files of a prediction.
     """
 
-    def __init__(self, core: JobCore, journal: Journal, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        core: JobCore,
+        journal: Journal,
+        clock: Callable[[], float],
+        record: JobRecord | None = None,
+    ) -> None:
         self._core = core
+        self._record = record or JobRecord(time.time)
         self._journal = journal
         self._clock = clock
         self._lock = threading.Lock()
         self._publications = Publications(core, self._lock, self._do, self.flush)
+        self.finishing = Finishing(core, self._lock, self._do, self._check_caller)
+        self.output_files = OutputFiles(core, self._lock, self._do, self.flush)
         self._supervised: set[int] = set()
         self._evicted: dict[int, tuple[str, str]] = {}
         self._stragglers = StragglerWatch()
+        self._coverage = SharedCoverage(self._view, clock)
         self._conductor: Conductor | None = None
         self._on_orders: Callable[[], None] = lambda: None
         self._orders_version = 0
@@ -76,9 +97,8 @@ class Job:
 
     @property
     def workers_wanted(self) -> int:
-        """How many workers should train the model."""
-        rounds = self._core.rounds
-        return 1 if rounds is None else rounds.wanted
+        """How many workers there should be."""
+        return self._core.workers_wanted
 
     def flush(self) -> None:
         """Makes everything that has happened durable.
@@ -152,6 +172,7 @@ class Job:
             worker_id: int = self._core.register(event, self._clock())
             if known is None:
                 self._append(event)
+                self._record.note(event, self._core, worker_id)
                 self._evicted.pop(worker_id, None)
                 _logger.info("worker %d registered: %s", worker_id, description)
             return worker_id, self._core.start_point()
@@ -177,8 +198,11 @@ class Job:
                 if encoded is None:
                     encoded = convert.lease_request_to_proto(request).SerializeToString()
                 self._journal.append(events.LEASE_REQUEST, encoded)
+                worker.num_records += request.num_used
             reply = self._core.commit_and_lease(request)
-            self._stragglers.note(request, reply, now_s)
+            if self._core.config.splits_tasks:
+                self._stragglers.note(request, reply, now_s)
+            self._record.look(self._core)
             if self._core.state is JobState.FAILED:
                 _logger.error("the job fails: %s", self._core.reason)
                 self._check_running()
@@ -222,8 +246,7 @@ class Job:
                 warning = worker.starvation.look(now_s, seconds_spent)
                 if warning is not None:
                     _logger.warning("worker %d: %s", worker_id, warning)
-            if self._core.rounds is not None:
-                return  # leases belong to the round, and the others know what was used of them
+                    self._record.warn(f"worker {worker_id}: {warning}", worker_id)
             tokens = self._core.queue.unlisted(worker_id, answered_sequence, frozenset(held))
             if tokens:
                 _logger.info("worker %d does not have %d of its leases", worker_id, len(tokens))
@@ -242,6 +265,7 @@ class Job:
         Raises:
             UnknownWorkerError: the worker is not, or no longer, part of the job.
             RoundOverError: its round is over.
+            InvalidRequestError: the job evaluates, and not all records are evaluated.
             JobFailedError: the job is over.
         """
         with self._lock:
@@ -249,9 +273,18 @@ class Job:
             self._hear(worker_id, incarnation, round_number)
             # The loss first, the others by name: a message's map has no order.
             metrics = dict(sorted(metrics.items(), key=lambda item: (item[0] != "loss", item[0])))
+            at_step = f" at step {key.step} (epoch {key.epoch + 1})"
+            if self._core.config.kind is JobKind.EVALUATION:
+                at_step = ""
+                if self._core.queue.sums(key) is None:
+                    raise InvalidRequestError(
+                        f"worker {worker_id} has a result of {key}, which has not ended"
+                    )
+                if self._core.queue.is_reported(key):
+                    return  # several may have got the sums, and they are the same
             self._do(events.Evaluated((str(key.type), key.epoch, key.step), metrics))
             shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-            _logger.info("evaluation at step %d (epoch %d): %s", key.step, key.epoch + 1, shown)
+            _logger.info("evaluation%s: %s", at_step, shown)
 
     def publish(
         self,
@@ -316,11 +349,14 @@ class Job:
         Raises:
             UnknownWorkerError: the worker is not, or no longer, part of the job.
             RoundOverError: its round is over.
+            InvalidRequestError: the job evaluates or predicts, which has to be whole.
             JobFailedError: the job is over.
         """
         with self._lock:
             self._check_running()
             self._hear(worker_id, incarnation, round_number)
+            if self._core.config.task_type is not TaskType.TRAINING:
+                raise InvalidRequestError(f"a job of {self._core.config.kind} is not ended early")
             if not self._core.queue.ended:
                 self._do(events.TrainingStopped(reason))
                 _logger.info("training stops: %s", reason)
@@ -338,6 +374,7 @@ class Job:
                 return
             self._core.members.hear(worker_id, incarnation, self._clock())
             if failure:
+                self._record.explain(worker_id, failure)
                 self._end(JobState.FAILED, failure)
                 self._advance()
             self._drop(worker_id, lost=bool(failure))
@@ -444,6 +481,7 @@ class Job:
                 if slow is not None:
                     self._do(events.Split(slow))
             self._advance()
+            self._sample_if_due()
         for worker in silent:
             reason = f"it was silent for {now_s - worker.heard_s:.0f} s"
             _logger.warning("worker %d is lost: %s", worker.worker_id, reason)
@@ -479,12 +517,49 @@ class Job:
     def status(self) -> JobStatus:
         """Returns how the job stands."""
         with self._lock:
-            return job_status(self._core, self._rate, self._clock())
+            return self._status()
 
     def ledger(self) -> dict[str, Any]:
         """Returns the ledger, as its JSON."""
         with self._lock:
             return ledger_document(self._core)
+
+    def events(self, after_id: int) -> list[dict[str, Any]]:
+        """Returns what has happened after an event, the last 1000 at most, as JSON."""
+        with self._lock:
+            self._record.look(self._core)
+            return [event.to_plain() for event in self._record.log.after(after_id)]
+
+    def history(self) -> dict[str, Any]:
+        """Returns how the job went over time, as JSON."""
+        with self._lock:
+            self._sample_if_due()
+            return self._record.history.to_plain()
+
+    def coverage(self, num_cells: int) -> dict[str, Any]:
+        """Returns what became of the records of the epoch that the job is in, or of its last one.
+
+        Args:
+            num_cells: in how many cells they are drawn at most.
+
+        Returns:
+            JSON, not to be changed; it may be a second old.
+        """
+        is_over = self._core.state is not JobState.RUNNING
+        return self._coverage.document(num_cells, is_last=is_over)
+
+    def _view(self) -> EpochView | None:
+        with self._lock:
+            epoch = self._core.queue.last_epoch()
+            return None if epoch is None else epoch.view()
+
+    def _status(self) -> JobStatus:
+        return job_status(self._core, self._rate, self._clock(), self._record.started_s)
+
+    def _sample_if_due(self) -> None:
+        self._record.look(self._core)
+        if self._record.is_sample_due(self._core):
+            self._record.sample(self._core, self._status())
 
     def _start_rate(self) -> None:
         """Measures the rate from here on."""
@@ -501,6 +576,7 @@ class Job:
     def _do(self, event: Any) -> Any:
         result = self._core.apply(event, self._clock())
         self._append(event)
+        self._record.note(event, self._core, result)
         return result
 
     def _end(self, state: JobState, reason: str) -> None:
@@ -558,6 +634,7 @@ class Job:
     def _lose(self, worker_id: int, reason: str) -> None:
         if self._core.rounds is not None:
             self._core.rounds.explain(worker_id, reason)
+        self._record.explain(worker_id, reason)
         self._drop(worker_id, lost=True)
 
     def _drop(self, worker_id: int, lost: bool) -> None:
@@ -577,6 +654,13 @@ class Job:
             first = self._core.queue.marks.published[0].checkpoint
             self._end(JobState.FAILED, f"the checkpoint that the job began with is gone: {first}")
             return
+        num_undone = self._core.queue.last_step - whole[-1].step
+        if num_undone > 0:
+            steps = "step is" if num_undone == 1 else "steps are"
+            self._record.warn(
+                f"the job goes back to step {whole[-1].step:,}: {num_undone:,} finished {steps} "
+                "lost"
+            )
         self._do(events.Adopted(whole[-1].step))
         self._start_rate()
 

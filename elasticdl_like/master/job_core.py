@@ -11,18 +11,20 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from elasticdl_like.config import DistributionStrategy, JobConfig
+from elasticdl_like.config import DistributionStrategy, JobConfig, JobKind
 from elasticdl_like.errors import InvalidRequestError, LedgerError
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.master import events
 from elasticdl_like.master.membership import Membership
 from elasticdl_like.master.plan import Mark, Plan
+from elasticdl_like.master.prediction_output import PredictionOutput
 from elasticdl_like.master.progress import Evaluation
 from elasticdl_like.master.round_codec import plan_from_plain, uses_from_plain
 from elasticdl_like.master.rounds import Rounds
 from elasticdl_like.master.task_queue import TaskQueue
 from elasticdl_like.proto import convert
 from elasticdl_like.tasks import (
+    Commit,
     EpochKey,
     LeaseReply,
     LeaseRequest,
@@ -51,6 +53,9 @@ class JobCore:
             self.members = Membership(worker_timeout_s, hanging_factor=1)
         else:
             self.members = Membership(worker_timeout_s)
+        self.output: PredictionOutput | None = None
+        if config.kind is JobKind.PREDICTION:
+            self.output = PredictionOutput(in_files=bool(config.inference.output))
         self.evaluations: list[Evaluation] = []
         self.state = JobState.RUNNING
         self.reason = ""
@@ -65,7 +70,7 @@ class JobCore:
     def start_point(self) -> StartPoint:
         """Returns where a worker begins that registers now."""
         if not self.config.trains_model:
-            return StartPoint(self.queue.training_epoch, self.queue.last_step)
+            return StartPoint(self.queue.epoch_number, self.queue.last_step)
         last = self.evaluations[-1] if self.evaluations else None
         return StartPoint(
             self._adopted.epoch,
@@ -115,6 +120,14 @@ class JobCore:
                 return self.in_rounds().scale(event.num_workers)
             case events.WorkDone():
                 return self.finish_work()
+            case events.OutputBegun():
+                return self.predicting().begin(event.state)
+            case events.FinisherChosen():
+                return self.predicting().choose(event.worker_id)
+            case events.PartsPublished():
+                return self.predicting().published(event.names)
+            case events.OutputPublished():
+                return self.end_output()
 
     def replay(self, event: events.Event) -> None:
         """Applies an event of a journal.
@@ -185,7 +198,7 @@ class JobCore:
             fenced = [
                 commit.step
                 for commit in request.commits
-                if not queue.commit(worker.worker_id, key, commit)
+                if not self._commit(worker.worker_id, key, commit)
             ]
             firm_step = 0
             if self.rounds is not None:
@@ -215,6 +228,8 @@ class JobCore:
         if rounds is None or event.worker_id not in rounds.members:
             self.queue.take_back(event.worker_id, event.lost)
         self.members.remove(event.worker_id)
+        if self.output is not None:
+            self.output.forget(event.worker_id)
         if rounds is not None:
             rounds.drop(event.worker_id)
             self._finish_if_left()
@@ -266,6 +281,11 @@ class JobCore:
         self.in_rounds().finish()
         self._finish_if_left()
 
+    def end_output(self) -> None:
+        """Notes that the output is whole; the job is finished when all workers are gone."""
+        self.predicting().end()
+        self._finish_if_left()
+
     def evaluated(self, event: events.Evaluated) -> None:
         """Keeps the result of an evaluation; a new result replaces an old one."""
         task_type, epoch, step = event.key
@@ -294,7 +314,7 @@ class JobCore:
         self.config = config
         self.state, self.reason = JobState.RUNNING, ""
         # The plan first: whether the job is done when the last worker goes depends on it.
-        self.queue.replan(Plan(**event.plan), event.dropped_shards)
+        self.queue.replan(Plan.from_plain(event.plan), event.dropped_shards)
         if self.rounds is not None:
             self.rounds.configure(config.workers)
             if not self.queue.ended:
@@ -316,18 +336,38 @@ class JobCore:
                 f"{last.problem}; --max_quarantined_records is {allowed}"
             )
 
+    @property
+    def workers_wanted(self) -> int:
+        """How many workers there should be."""
+        return self.config.workers.num_workers if self.rounds is None else self.rounds.wanted
+
     def in_rounds(self) -> Rounds:
         """Returns the rounds of a job that has some.
 
         Raises:
-            InvalidRequestError: the job trains its model on one worker.
+            InvalidRequestError: the job trains its model on one worker, or none.
         """
+        if self.rounds is None and not self.config.trains_model:
+            raise InvalidRequestError(
+                "the workers of this job are independent of each other; interrupt it and give the "
+                "same command with another --num_workers, and it goes on with those"
+            )
         if self.rounds is None:
             raise InvalidRequestError(
                 "this job trains its model on one worker; start it with --distribution_strategy "
                 "AllReduce to have more"
             )
         return self.rounds
+
+    def predicting(self) -> PredictionOutput:
+        """Returns the output of a job that predicts.
+
+        Raises:
+            InvalidRequestError: the job does something else.
+        """
+        if self.output is None:
+            raise InvalidRequestError(f"this is a job of {self.config.kind}: nothing is predicted")
+        return self.output
 
     def to_plain(self) -> dict[str, Any]:
         """Returns the whole state but for the tables of shards, as JSON."""
@@ -348,6 +388,7 @@ class JobCore:
             "loss": self.loss,
             "adopted": self._adopted.to_plain(),
             "rounds": None if self.rounds is None else self.rounds.to_plain(),
+            "output": None if self.output is None else self.output.to_plain(),
         }
 
     @classmethod
@@ -374,7 +415,25 @@ class JobCore:
         core._adopted = Mark(**plain["adopted"])
         if core.rounds is not None:
             core.rounds.load_plain(plain["rounds"], [each.worker_id for each in core.members])
+        if core.output is not None:
+            core.output = PredictionOutput.from_plain(plain["output"])
         return core
+
+    def _has_result(self) -> bool:
+        match self.config.kind:
+            case JobKind.EVALUATION:
+                return self.queue.is_reported(EpochKey(TaskType.EVALUATION, 0))
+            case JobKind.PREDICTION:
+                return self.predicting().is_done
+        return True
+
+    def _commit(self, worker_id: int, key: EpochKey, commit: Commit) -> bool:
+        if self.output is not None:
+            self.output.check(worker_id, commit)
+        is_counted = self.queue.commit(worker_id, key, commit)
+        if is_counted and self.output is not None:
+            self.output.count(commit)
+        return is_counted
 
     def _go_to(self, step: int) -> None:
         self._adopted = self.queue.adopt(step)
@@ -384,7 +443,8 @@ class JobCore:
 
     def _finish_if_left(self) -> None:
         is_done = self.queue.ended and (self.rounds is None or self.rounds.done)
-        if self.state is JobState.RUNNING and is_done and not len(self.members):
+        is_left = self.state is JobState.RUNNING and not len(self.members)
+        if is_left and is_done and self._has_result():
             self.state = JobState.FINISHED
 
     def _fail(self, reason: str) -> None:

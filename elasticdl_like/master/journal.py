@@ -27,7 +27,7 @@ from elasticdl_like.master.watermark import Watermark
 from elasticdl_like.tasks import Shard
 
 _APPLICATION_ID = 0x656C6A6C  # "eljl"
-_FORMAT_VERSION = 2
+_FORMAT_VERSION = 3
 _BUSY_TIMEOUT_S = 5.0
 # SQLite's names for a file that is not what it was; any other error is of the machine.
 _DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_MISMATCH"}

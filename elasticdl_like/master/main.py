@@ -19,6 +19,8 @@ from elasticdl_like.job_directory import JobDirectory
 from elasticdl_like.master.job import Job
 from elasticdl_like.master.job_core import JobCore
 from elasticdl_like.master.journal import Journal, begin_journal
+from elasticdl_like.master.output_files import prepare_output, publishing
+from elasticdl_like.master.record_files import RecordFiles
 from elasticdl_like.master.recovery import recover
 from elasticdl_like.master.server import serve
 from elasticdl_like.master.start import begin, check_data, go_on
@@ -43,6 +45,7 @@ class MasterConfig:
         worker_timeout_s: a silent worker that no platform watches is lost after this time.
         journal_sync: "normal" to survive the death of the process, "full" the loss of power.
         allow_changed_data: go on although the data set has changed.
+        resume_command: the command that goes on with the job, for people; "" to keep none.
     """
 
     job_directory: Path
@@ -55,6 +58,7 @@ class MasterConfig:
     worker_timeout_s: float = 10.0
     journal_sync: str = "normal"
     allow_changed_data: bool = False
+    resume_command: str = ""
 
 
 class Master:
@@ -65,13 +69,18 @@ class Master:
         address: where workers find it.
         directory: where the job is kept.
         goes_on: whether the job was begun by an earlier master.
+        problem: why the job cannot be written down just now, or "".
     """
 
-    def __init__(self, job: Job, address: str, directory: JobDirectory, goes_on: bool) -> None:
+    def __init__(
+        self, job: Job, address: str, directory: JobDirectory, goes_on: bool, files: RecordFiles
+    ) -> None:
         self.job = job
         self.address = address
         self.directory = directory
         self.goes_on = goes_on
+        self.problem = ""
+        self._files = files
         self._saved_s = 0.0
         # None: what an earlier master has written is not known.
         self._saved_quarantine: Any = None if goes_on else []
@@ -82,8 +91,12 @@ class Master:
         if time.monotonic() - self._saved_s > _SAVE_INTERVAL_S:
             self.save()
 
-    def save(self) -> None:
-        """Writes to the job directory what is not there yet; a full disk is waited for."""
+    def save(self, at_end: bool = False) -> None:
+        """Writes to the job directory what is not there yet; a full disk is waited for.
+
+        Args:
+            at_end: whether nothing more will happen.
+        """
         self._saved_s = time.monotonic()
         try:
             self.job.flush()
@@ -92,7 +105,12 @@ class Master:
                 self.directory.save_quarantine(quarantined)
                 self._saved_quarantine = quarantined
         except (JournalWriteError, JobDirectoryError) as error:
-            _logger.warning("the job waits until it can be written down: %s", error)
+            self.problem = f"the job waits until it can be written down: {error}"
+            _logger.warning("%s", self.problem)
+        else:
+            self.problem = ""
+        # What has happened is durable before anybody reads of it.
+        self._files.save(self.job, at_end)
 
 
 @contextmanager
@@ -127,23 +145,31 @@ def run_master(config: JobConfig | None, master_config: MasterConfig) -> Iterato
         else:
             journal, core = _begin(config, master_config, directory)
         try:
-            job = Job(core, journal, time.monotonic)
+            files = RecordFiles(directory, time.time, time.monotonic)
+            record = files.load() if goes_on else files.begin()
+            record.begin(core, goes_on)
+            job = Job(core, journal, time.monotonic, record)
             if goes_on:
                 job.adopt_if_alone()
             job.flush()
-            with serve(
-                job,
-                master_config.host,
-                master_config.port,
-                directory.make_token(),
-                master_config.tls,
-                master_config.insecure,
-            ) as address:
+            with (
+                publishing(job.output_files, core.config.inference.output, job.fail),
+                serve(
+                    job,
+                    master_config.host,
+                    master_config.port,
+                    directory.make_token(),
+                    master_config.tls,
+                    master_config.insecure,
+                ) as address,
+            ):
                 directory.save_endpoint(address)
+                if master_config.resume_command:
+                    directory.save_resume_command(master_config.resume_command)
                 _logger.info("master of job %s listens on %s", core.config.name, address)
                 if goes_on and not master_config.allow_changed_data:
                     _check_data_meanwhile(job, core, directory)
-                yield from _run(Master(job, address, directory, goes_on))
+                yield from _run(Master(job, address, directory, goes_on, files))
         finally:
             journal.close()
 
@@ -158,7 +184,7 @@ def _run(master: Master) -> Iterator[Master]:
         master.job.interrupt()
         raise
     finally:
-        master.save()
+        master.save(at_end=True)
 
 
 def _begin(
@@ -166,8 +192,9 @@ def _begin(
 ) -> tuple[Journal, JobCore]:
     # An earlier job stays until it is known that this one can start.
     tables, queue = begin(config, directory, master_config.allow_changed_data)
-    directory.clear()
     core = JobCore(config, queue, master_config.worker_timeout_s)
+    prepare_output(core, master_config.overwrite)
+    directory.clear()
     sync = master_config.journal_sync
     return begin_journal(directory.journal, tables, core.to_plain(), sync), core
 
@@ -185,6 +212,7 @@ def _go_on(
                 journal.num_lost,
             )
         go_on(core, config, journal, directory, master_config.allow_changed_data)
+        prepare_output(core, overwrite=False)
     except BaseException:
         journal.close()
         raise

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elasticdl_like.errors import InvalidRequestError, UnknownWorkerError
+from elasticdl_like.master.progress import RateMeter
 from elasticdl_like.starvation import StarvationWatch
 from elasticdl_like.tasks import LeaseReply
 
@@ -35,6 +36,8 @@ class Worker:
         seconds_spent: where its time went so far, by activity; empty when it does not tell.
         num_retries: how often it had to ask a service again that failed or was busy.
         starvation: watches the seconds.
+        num_records: how many records it has reported as used; not kept in the journal.
+        rate: how fast these grow.
     """
 
     worker_id: int
@@ -47,6 +50,8 @@ class Worker:
     seconds_spent: Mapping[str, float] = field(default_factory=dict)
     num_retries: int = 0
     starvation: StarvationWatch = field(default_factory=StarvationWatch)
+    num_records: int = 0
+    rate: RateMeter = field(default_factory=RateMeter)
 
 
 class Membership:

@@ -63,6 +63,7 @@ class WorkerStatus:
         phase: what its agent does; "" where one worker trains alone, or it has not said.
         rank: its rank in the round that runs, or None.
         step: the last step that it is known to have finished in its last round.
+        records_per_s: how fast it used records in the last seconds.
     """
 
     worker_id: int
@@ -77,6 +78,7 @@ class WorkerStatus:
     phase: str = ""
     rank: int | None = None
     step: int = 0
+    records_per_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,10 @@ class JobStatus:
         job: its name.
         state: running, finished, failed or interrupted.
         reason: why it failed or ended early, else "".
-        epoch: the training epoch, from 0.
+        epoch: the epoch that it is in, from 0.
         num_epochs: how many there will be.
         epoch_records: committed and quarantined records of this epoch.
-        records_per_epoch: the size of the training data.
+        records_per_epoch: the size of the data set.
         records: committed and quarantined records of all epochs.
         total_records: what `records` will be at the end.
         records_per_s: the rate of the last seconds.
@@ -116,8 +118,10 @@ class JobStatus:
         loss: the training loss last reported, or None.
         evaluations: all of them, in order.
         workers: those that take part now.
-        workers_wanted: how many should train the model.
+        workers_wanted: how many there should be.
         round: which of them train together; None where one trains alone.
+        started_s: when it began, in Unix seconds; None when that is not known.
+        kind: what it does: "training", "data", "evaluation" or "prediction".
     """
 
     job: str
@@ -137,6 +141,8 @@ class JobStatus:
     workers: Sequence[WorkerStatus]
     workers_wanted: int = 1
     round: RoundStatus | None = None
+    started_s: float | None = None
+    kind: str = "training"
 
     def to_plain(self) -> dict[str, Any]:
         """Returns the status as `elasticdl status --json` prints it."""

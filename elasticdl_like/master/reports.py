@@ -7,7 +7,9 @@ from typing import Any
 
 from elasticdl_like.errors import ElasticdlError, LedgerError
 from elasticdl_like.job_directory import JobDirectory, JobState
+from elasticdl_like.master.coverage import Coverage
 from elasticdl_like.master.data_changes import compare_shards
+from elasticdl_like.master.event_log import EventFile
 from elasticdl_like.master.job_core import JobCore
 from elasticdl_like.master.membership import Worker
 from elasticdl_like.master.progress import JobStatus, RateMeter, RoundStatus, WorkerStatus
@@ -17,24 +19,32 @@ from elasticdl_like.master.shard_listing import list_job_shards
 from elasticdl_like.starvation import starvation
 from elasticdl_like.time_shares import time_shares
 
+# As much of an epoch's coverage, and so many events, as a terminal has room for.
+DETAIL_CELLS = 200
+DETAIL_EVENTS = 20
 
-def job_status(core: JobCore, rate: RateMeter, now_s: float) -> JobStatus:
+
+def job_status(
+    core: JobCore, rate: RateMeter, now_s: float, started_s: float | None = None
+) -> JobStatus:
     """Returns how a job stands.
 
     Args:
         core: the job.
         rate: gets the records that it has used by now.
         now_s: the time, on the clock of the other calls.
+        started_s: when it began, in Unix seconds; None when that is not known.
     """
-    training = core.config.training
-    entry = core.queue.training_ledger()
+    training, num_epochs = core.config.training, core.queue.plan.num_epochs
+    last = core.queue.last_epoch()
+    entry = None if last is None else last.ledger()
     # An epoch that is already over may have had other shards, and then another number of records.
     per_epoch = core.queue.num_records if entry is None else entry.records
-    epoch = training.num_epochs - 1 if entry is None else entry.key.epoch
+    epoch = num_epochs - 1 if entry is None else entry.key.epoch
     epoch_records = per_epoch if entry is None else entry.committed + entry.quarantined
     records = epoch * per_epoch + epoch_records
-    total = training.num_epochs * per_epoch
-    if training.max_step:
+    total = num_epochs * per_epoch
+    if training.max_step and core.config.trains_model:
         total = min(total, training.max_step * _records_per_step(core))
     if core.state is JobState.RUNNING and not core.queue.ended:
         rate.add(now_s, records)
@@ -44,7 +54,7 @@ def job_status(core: JobCore, rate: RateMeter, now_s: float) -> JobStatus:
         state=str(core.state),
         reason=core.reason,
         epoch=epoch,
-        num_epochs=training.num_epochs,
+        num_epochs=num_epochs,
         epoch_records=epoch_records,
         records_per_epoch=per_epoch,
         records=records,
@@ -55,8 +65,10 @@ def job_status(core: JobCore, rate: RateMeter, now_s: float) -> JobStatus:
         loss=core.loss,
         evaluations=tuple(core.evaluations),
         workers=[worker_status(each, core.rounds, now_s) for each in core.members],
-        workers_wanted=1 if core.rounds is None else core.rounds.wanted,
+        workers_wanted=core.workers_wanted,
         round=None if core.rounds is None else round_status(core.rounds, now_s),
+        started_s=started_s,
+        kind=str(core.config.kind),
     )
 
 
@@ -77,6 +89,7 @@ def worker_status(worker: Worker, rounds: Rounds | None, now_s: float) -> Worker
     """
     window = worker.starvation.window
     starves = starvation(window)
+    worker.rate.add(now_s, worker.num_records)
     agent = None if rounds is None else rounds.agent(worker.worker_id)
     report = None if agent is None else agent.report
     rank = None
@@ -95,6 +108,7 @@ def worker_status(worker: Worker, rounds: Rounds | None, now_s: float) -> Worker
         "" if report is None else str(report.phase),
         rank,
         0 if report is None else report.step,
+        worker.rate.per_second(),
     )
 
 
@@ -142,7 +156,31 @@ def load_status(job_directory: Path) -> dict[str, Any]:
         JournalError: there is no job in the directory, or its journal cannot be read.
     """
     core = load_core(job_directory)
-    return job_status(core, RateMeter(), 0.0).to_plain() | {"workers": []}
+    started_s = JobDirectory(job_directory).started_s()
+    return job_status(core, RateMeter(), 0.0, started_s).to_plain() | {"workers": []}
+
+
+def load_coverage(job_directory: Path, most_cells: int) -> dict[str, Any]:
+    """Returns the coverage of a job's epoch, as `Coverage` tells it, from its journal.
+
+    Raises:
+        JournalError: there is no job in the directory, or its journal cannot be read.
+    """
+    epoch = load_core(job_directory).queue.last_epoch()
+    return Coverage().document(None if epoch is None else epoch.view(), most_cells)
+
+
+def load_details(job_directory: Path) -> dict[str, Any]:
+    """Returns what a terminal shows of a job beside its status: "coverage" and the last "events".
+
+    Raises:
+        JournalError: there is no job in the directory, or its journal cannot be read.
+    """
+    events = EventFile(JobDirectory(job_directory).events).load()
+    return {
+        "coverage": load_coverage(job_directory, DETAIL_CELLS),
+        "events": [event.to_plain() for event in events[-DETAIL_EVENTS:]],
+    }
 
 
 def verify_ledger(job_directory: Path) -> list[str]:
@@ -172,11 +210,11 @@ def verify_ledger(job_directory: Path) -> list[str]:
             differences.append(str(error))
     directory = JobDirectory(job_directory)
     try:
-        training, validation = list_job_shards(core.config, directory.logs / "shards.log")
+        listed, validation = list_job_shards(core.config, directory.logs / "shards.log")
     except ElasticdlError as error:
         return [*differences, f"the shards cannot be listed again: {error}"]
     plan = core.queue.plan
-    tables = [("training", plan.training_table, training)]
+    tables = [(str(core.config.task_type), plan.table, listed)]
     if plan.validation_table is not None:
         tables.append(("validation", plan.validation_table, validation))
     for name, table, shards in tables:

@@ -66,7 +66,7 @@ def serve(
             used, or others could listen in.
     """
     credentials = server_credentials(tls)
-    if credentials is None and not insecure and not _is_loopback(host):
+    if credentials is None and not insecure and not is_loopback(host):
         raise ConfigError(
             f"--master_host {host}: other machines can reach this address, and without TLS anyone "
             "on the way can read the job's token; give --tls_cert_file and --tls_key_file (and "
@@ -94,7 +94,7 @@ def serve(
         thread.join()
         raise
     try:
-        yield f"{_in_address(host)}:{bound_port}"
+        yield f"{in_address(host)}:{bound_port}"
     finally:
         loop.call_soon_threadsafe(stopping.set)
         thread.join()
@@ -108,7 +108,7 @@ def _bound_server(
     open_calls = OpenCalls()
     gate = CallGate(MasterServicer(job, open_calls), token, open_calls)
     server.add_generic_rpc_handlers([gate])
-    address = f"{_in_address(host)}:{port}"
+    address = f"{in_address(host)}:{port}"
     try:
         if credentials is None:
             return server, server.add_insecure_port(address)
@@ -130,7 +130,8 @@ def _most_connections() -> int:
     return _MOST_CONNECTIONS if files == resource.RLIM_INFINITY else min(files, wanted) // 2
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Returns whether only this machine reaches a host name or address to listen on."""
     try:
         found = socket.getaddrinfo(host or "0.0.0.0", None, type=socket.SOCK_STREAM)
     except OSError:
@@ -138,5 +139,6 @@ def _is_loopback(host: str) -> bool:
     return all(ipaddress.ip_address(address[0]).is_loopback for *_, address in found)
 
 
-def _in_address(host: str) -> str:
+def in_address(host: str) -> str:
+    """Returns a host as it stands before the colon and the port."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host

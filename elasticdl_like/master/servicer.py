@@ -13,6 +13,7 @@ import grpc
 from elasticdl_like.master.call_gate import OpenCalls
 from elasticdl_like.master.job import Job
 from elasticdl_like.master.order_watch import OrderWatch
+from elasticdl_like.master.reports import DETAIL_CELLS, DETAIL_EVENTS
 from elasticdl_like.proto import convert, elasticdl_pb2_grpc
 from elasticdl_like.proto import elasticdl_pb2 as pb
 
@@ -77,6 +78,42 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
         )
         await self._durable()
         return pb.ReportEvaluationReply()
+
+    async def FinishEpoch(
+        self, request: pb.FinishEpochRequest, context: Context
+    ) -> pb.FinishEpochReply:
+        reply = self._job.finishing.finish_epoch(
+            request.caller.worker_id,
+            request.caller.incarnation,
+            convert.epoch_key_from_proto(request.epoch),
+            request.caller.round,
+        )
+        await self._durable()
+        return convert.finish_reply_to_proto(reply)
+
+    async def BeginOutput(
+        self, request: pb.BeginOutputRequest, context: Context
+    ) -> pb.BeginOutputReply:
+        state = self._job.finishing.begin_output(
+            request.caller.worker_id,
+            request.caller.incarnation,
+            request.state,
+            request.caller.round,
+        )
+        await self._durable()
+        return pb.BeginOutputReply(state=state)
+
+    async def ReportOutput(
+        self, request: pb.ReportOutputRequest, context: Context
+    ) -> pb.ReportOutputReply:
+        self._job.finishing.report_output(
+            request.caller.worker_id,
+            request.caller.incarnation,
+            convert.epoch_key_from_proto(request.epoch),
+            request.caller.round,
+        )
+        await self._durable()
+        return pb.ReportOutputReply()
 
     async def Publish(self, request: pb.PublishRequest, context: Context) -> pb.PublishReply:
         # Files are slow; other calls go on meanwhile.
@@ -146,6 +183,11 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:
         document = self._job.status().to_plain() | {"ledger": self._job.ledger()}
+        if request.details:
+            document |= {
+                "coverage": self._job.coverage(DETAIL_CELLS),
+                "events": self._job.events(0)[-DETAIL_EVENTS:],
+            }
         return pb.StatusReply(status_json=json.dumps(document))
 
 

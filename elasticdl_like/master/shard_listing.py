@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,20 @@ from elasticdl_like.data_readers.reading import list_shards
 from elasticdl_like.data_readers.registry import make_reader
 from elasticdl_like.errors import DataError, ElasticdlError, PermanentError, ReaderError
 from elasticdl_like.master.shard_codec import shards_from_plain, shards_to_plain
-from elasticdl_like.tasks import Shard
+from elasticdl_like.tasks import Shard, TaskType
 
 _LAST_LINES = 5
+_FLAGS = {
+    TaskType.TRAINING: "--training_data",
+    TaskType.EVALUATION: "--validation_data",
+    TaskType.PREDICTION: "--prediction_data",
+}
 
 
 def list_job_shards(
     config: JobConfig, log_path: Path
 ) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
-    """Returns the shards of the training data, and of the validation data (empty when none).
+    """Returns the shards of the job's epochs, and of what is evaluated in between (empty for none).
 
     Args:
         config: the job.
@@ -44,23 +50,26 @@ def list_job_shards(
 
 
 def _list_here(config: JobConfig) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
-    data = config.data
-    tables: list[tuple[Shard, ...]] = []
-    for flag, origin in (
-        ("--training_data", data.training_data),
-        ("--validation_data", data.validation_data),
-    ):
-        if not origin:
-            tables.append(())
-            continue
-        try:
-            reader = make_reader(
-                origin, data, config.model, config.training.records_per_task, config.index_dir
-            )
-            tables.append(list_shards(reader))
-        except DataError as error:
-            raise DataError(f"{flag}: {error}") from error
-    return tables[0], tables[1]
+    shards = _list_origin(config, _FLAGS[config.task_type], config.data_origin)
+    if not config.splits_tasks:
+        # Every task whole, however the data is stored.
+        shards = tuple(replace(shard, splits=()) for shard in shards)
+    validation: tuple[Shard, ...] = ()
+    if config.task_type is TaskType.TRAINING and config.data.validation_data:
+        flag = _FLAGS[TaskType.EVALUATION]
+        validation = _list_origin(config, flag, config.data.validation_data)
+    return shards, validation
+
+
+def _list_origin(config: JobConfig, flag: str, origin: str) -> tuple[Shard, ...]:
+    try:
+        reader = make_reader(
+            *(origin, config.data, config.model, config.training.records_per_task),
+            config.index_dir,
+        )
+        return list_shards(reader)
+    except DataError as error:
+        raise DataError(f"{flag}: {error}") from error
 
 
 def _list_in_subprocess(
@@ -84,10 +93,10 @@ def _list_in_subprocess(
         ) from None
     if "error" in reply:
         raise PermanentError(reply["error"])
-    training, validation = (
-        tuple(shards_from_plain(table)) for table in (reply["training"], reply["validation"])
+    shards, validation = (
+        tuple(shards_from_plain(table)) for table in (reply["shards"], reply["validation"])
     )
-    return training, validation
+    return shards, validation
 
 
 def main() -> None:
@@ -97,8 +106,8 @@ def main() -> None:
     os.dup2(2, 1)
     reply: dict[str, Any]
     try:
-        training, validation = _list_here(JobConfig.from_json(sys.stdin.read()))
-        reply = {"training": shards_to_plain(training), "validation": shards_to_plain(validation)}
+        shards, validation = _list_here(JobConfig.from_json(sys.stdin.read()))
+        reply = {"shards": shards_to_plain(shards), "validation": shards_to_plain(validation)}
     except ElasticdlError as error:
         traceback.print_exception(error)
         reply = {"error": str(error)}

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import bisect
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from elasticdl_like.task_cutting import part_size, task_runs
 from elasticdl_like.tasks import Shard
 
 
@@ -49,7 +53,7 @@ class ShardTable:
         self._first_tasks = array("q", [0])
         self._first_ordinals = array("q", [0])
         for shard_number, shard in enumerate(self.shards):
-            for start, end, num_tasks in _entries(shard, records_per_task):
+            for start, end, num_tasks in task_runs(shard, records_per_task):
                 self._shard_numbers.append(shard_number)
                 self._first_records.append(start)
                 self._first_tasks.append(self._first_tasks[-1] + num_tasks)
@@ -82,24 +86,35 @@ class ShardTable:
             first_ordinal + offset,
         )
 
+    def task_ordinals(
+        self, numbers: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Returns the ordinals of the first record of each task, and those after the last.
+
+        What `task_range` says of one task, for many at once.
+        """
+        first_tasks, first_ordinals = _view(self._first_tasks), _view(self._first_ordinals)
+        entries = np.searchsorted(first_tasks, numbers, side="right") - 1
+        starts, ends = first_ordinals[entries], first_ordinals[entries + 1]
+        is_cut = first_tasks[entries + 1] - first_tasks[entries] > 1
+        starts = starts + (numbers - first_tasks[entries]) * self.records_per_task
+        return starts, np.where(is_cut, np.minimum(starts + self.records_per_task, ends), ends)
+
+    def tasks_at(self, ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Returns the numbers of the tasks that have the records of these ordinals."""
+        first_tasks, first_ordinals = _view(self._first_tasks), _view(self._first_ordinals)
+        entries = np.searchsorted(first_ordinals, ordinals, side="right") - 1
+        is_cut = first_tasks[entries + 1] - first_tasks[entries] > 1
+        numbers = (ordinals - first_ordinals[entries]) // self.records_per_task
+        return first_tasks[entries] + np.where(is_cut, numbers, 0)
+
     def part_size(self, task_size: int) -> int:
         """Returns how many positions of a task of this size are handed out at once.
 
         All of them, or parts that are as even as they can be.
         """
-        num_parts = -(-task_size // self.records_per_task)
-        return -(-task_size // num_parts)
+        return part_size(task_size, self.records_per_task)
 
 
-def _entries(shard: Shard, records_per_task: int) -> Iterator[tuple[int, int, int]]:
-    """Yields runs of records of a shard, each with the number of its tasks."""
-    if not shard.splits:
-        yield shard.first, shard.end, -(-shard.count // records_per_task)
-        return
-    start = edge = shard.first
-    for next_edge in (*shard.splits, shard.end):
-        if edge > start and next_edge - start > records_per_task:
-            yield start, edge, 1
-            start = edge
-        edge = next_edge
-    yield start, shard.end, 1
+def _view(numbers: array[int]) -> NDArray[np.int64]:
+    return np.frombuffer(numbers, np.int64)

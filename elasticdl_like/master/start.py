@@ -18,10 +18,10 @@ from elasticdl_like.master.journal import Journal
 from elasticdl_like.master.plan import Mark, Plan
 from elasticdl_like.master.shard_listing import list_job_shards
 from elasticdl_like.master.task_queue import TaskQueue
-from elasticdl_like.tasks import Shard
+from elasticdl_like.tasks import Shard, TaskType
 
 # What a job cannot change on its way: its ledger would not mean anything any more.
-_FIXED_FIELDS = ("data", "model", "kind", "distribution_strategy")
+_FIXED_FIELDS = ("data", "model", "kind", "distribution_strategy", "inference")
 _FIXED_TRAINING_FIELDS = ("seed", "shuffle")
 
 
@@ -39,10 +39,10 @@ def begin(
         DataChangedError: the checkpoint to go on from was made with other data.
         ElasticdlError: the data cannot be read, the reader is not right, ….
     """
-    training, validation = list_job_shards(config, directory.logs / "shards.log")
+    shards, validation = list_job_shards(config, directory.logs / "shards.log")
     _check_sources(config, directory)
     _prepare_places(config)
-    tables: list[Sequence[Shard]] = [training]
+    tables: list[Sequence[Shard]] = [shards]
     if validation:
         tables.append(validation)
     start: Mark | None = None
@@ -50,7 +50,7 @@ def begin(
     if config.checkpoint.resume_from:
         position = read_position(Path(config.checkpoint.resume_from))
         start = position.mark
-        change = compare_shards(position.shards, training)
+        change = compare_shards(position.shards, shards)
         if change:
             if not allow_changed_data:
                 raise _changed(change.description)
@@ -98,18 +98,18 @@ def go_on(
             "another directory"
         )
     _prepare_places(config)
-    training_table = core.queue.plan.training_table
+    table = core.queue.plan.table
     validation_table = core.queue.plan.validation_table
     dropped: tuple[str, ...] = ()
     if allow_changed_data:
-        training, validation = list_job_shards(config, directory.logs / "shards.log")
-        training_table, change = _renewed_table(core, journal, training_table, training)
+        shards, validation = list_job_shards(config, directory.logs / "shards.log")
+        table, change = _renewed_table(core, journal, table, shards)
         dropped = (*change.removed, *change.changed)
         if validation_table is not None:
             validation_table, _ = _renewed_table(core, journal, validation_table, validation)
     event = GoneOn(
         config.to_json(),
-        dataclasses.asdict(_plan(config, training_table, validation_table)),
+        dataclasses.asdict(_plan(config, table, validation_table)),
         dropped,
         # Workers of a job that was over have been told so, those of another configuration have
         # to begin again, and with the power some may have lost what is not known any more.
@@ -129,7 +129,7 @@ def check_data(core: JobCore, directory: JobDirectory) -> str:
     """
     plan = core.queue.plan
     listed = list_job_shards(core.config, directory.logs / "shards.log")
-    for table, shards in zip((plan.training_table, plan.validation_table), listed, strict=True):
+    for table, shards in zip((plan.table, plan.validation_table), listed, strict=True):
         if table is not None:
             change = compare_shards(core.queue.shards(table), shards)
             if change:
@@ -158,14 +158,16 @@ def _changed(description: str) -> DataChangedError:
     )
 
 
-def _plan(config: JobConfig, training_table: int, validation_table: int | None) -> Plan:
+def _plan(config: JobConfig, table: int, validation_table: int | None) -> Plan:
     training = config.training
+    trains = config.task_type is TaskType.TRAINING
     return Plan(
-        training_table,
+        table,
         validation_table,
         training.records_per_task,
-        training.num_epochs,
-        training.seed if training.shuffle else None,
+        training.num_epochs if trains else 1,
+        training.seed if trains and training.shuffle else None,
+        config.task_type,
     )
 
 
@@ -196,7 +198,10 @@ def _check_sources(config: JobConfig, directory: JobDirectory) -> None:
 
 def _prepare_places(config: JobConfig) -> None:
     """Makes sure, before hours of training, that what they lead to can be written."""
-    places = {"--output": config.output}
+    places = {
+        "--output": config.output,
+        "--tensorboard_dir": config.training.tensorboard_dir,
+    }
     if config.trains_model:
         places["--checkpoint_dir"] = config.checkpoint.directory
     for flag, place in places.items():

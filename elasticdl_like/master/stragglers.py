@@ -10,7 +10,8 @@ from collections.abc import Collection
 
 from elasticdl_like.tasks import Answer, EpochKey, LeaseReply, LeaseRequest, TaskType
 
-_SLOW_S = 2.0
+# A worker commits predictions once a file of them is written, which may take 10 s.
+_SLOW_S = {TaskType.EVALUATION: 2.0, TaskType.PREDICTION: 15.0}
 _STILL_WAITING_S = 1.0
 
 
@@ -59,7 +60,7 @@ class StragglerWatch:
         progress_s = {token: known_s[token] for token in tokens if token in known_s}
         self._progress_s[key] = progress_s
         slowest = min(progress_s, key=lambda token: progress_s[token], default=None)
-        if slowest is None or now_s - progress_s[slowest] < _SLOW_S:
+        if slowest is None or now_s - progress_s[slowest] < _SLOW_S[key.type]:
             return None
         # Half of it goes to somebody else; then it has time again.
         progress_s[slowest] = now_s

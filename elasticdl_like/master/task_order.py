@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from elasticdl_like.master.shard_table import ShardTable, TaskRange
 from elasticdl_like.master.tally import Tally
-from elasticdl_like.ordering import derived_keys, permuted_run, position_order
+from elasticdl_like.ordering import derived_keys, permuted_each, permuted_run, position_order
 
 # Orders are computed for so many tasks at once, because that is ten times faster, and the last
 # ones are kept: for all tasks that may be in flight.
@@ -55,6 +55,15 @@ class TaskOrder:
             block, index = divmod(task_number, _BLOCK_TASKS)
             task_number = _places(block, self._table.num_tasks, self._order_key)[index]
         return self._table.task_range(task_number)
+
+    def task_ordinals(
+        self, task_numbers: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Returns where each of many tasks of the epoch is, as `ShardTable.task_ordinals` does."""
+        if self._order_key is not None:
+            num_tasks = self._table.num_tasks
+            task_numbers = permuted_each(task_numbers, num_tasks, self._order_key)
+        return self._table.task_ordinals(task_numbers)
 
     def position_key(self, piece: Piece) -> int | None:
         """Returns the key of the permutation that a piece's positions are in; None for natural."""

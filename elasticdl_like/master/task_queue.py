@@ -1,8 +1,8 @@
 """The queue of tasks: a pure state machine over the epochs of a job.
 
 Events in, answers out. It has no thread, no clock and no I/O; whoever owns it calls one method at
-a time. Training epochs come one after the other and do not overlap. An evaluation is opened by
-the first request that names it.
+a time. The job's epochs, which are of the type that the plan names, come one after the other and do
+not overlap. An evaluation of a model in training is opened by the first request that names it.
 
 The ledger follows the model: a mark notes what is committed at a step whose weights are being
 saved, and `adopt` goes back to such a mark when the weights do.
@@ -54,7 +54,7 @@ class TaskQueue:
         self._stopped = False
         self._epochs: dict[EpochKey, Epoch] = {}
         self._open_epochs: dict[EpochKey, Epoch] = {}
-        self._training_epoch = 0
+        self._epoch_number = 0
         self._last_step = 0
         self._reported: set[EpochKey] = set()
         self._marks = Marks(start or Mark(step=0, epoch=0, position={}))
@@ -70,8 +70,8 @@ class TaskQueue:
 
     @property
     def num_records(self) -> int:
-        """The number of records in one epoch of training."""
-        return sum(shard.count for shard in self._tables[self._plan.training_table])
+        """The number of records in one of the job's epochs."""
+        return sum(shard.count for shard in self._tables[self._plan.table])
 
     @property
     def num_tables(self) -> int:
@@ -83,13 +83,13 @@ class TaskQueue:
         return self._tables[table]
 
     @property
-    def training_epoch(self) -> int:
-        """The epoch being trained; the number of epochs once all are."""
-        return self._training_epoch
+    def epoch_number(self) -> int:
+        """The epoch that the job is in; the number of epochs once all have ended."""
+        return self._epoch_number
 
     @property
     def last_step(self) -> int:
-        """The highest step committed in training, in a round the firm one; 0 before the first."""
+        """The highest step committed, in a round the firm one; 0 before the first."""
         return self._last_step
 
     @property
@@ -112,8 +112,8 @@ class TaskQueue:
 
     @property
     def ended(self) -> bool:
-        """Whether there is nothing more to train on."""
-        return self._stopped or self._training_epoch >= self._plan.num_epochs
+        """Whether the job's epochs have ended, or were ended early."""
+        return self._stopped or self._epoch_number >= self._plan.num_epochs
 
     @property
     def num_unusable(self) -> int:
@@ -145,12 +145,12 @@ class TaskQueue:
         """
         key, worker_id = request.key, request.worker_id
         self._recalled.discard(worker_id)
-        if key.type is TaskType.TRAINING:
+        if self._is_own(key):
             if self._stopped or key.epoch >= self._plan.num_epochs:
                 return Answer.END, []
-            if key.epoch > self._training_epoch:
+            if key.epoch > self._epoch_number:
                 raise InvalidRequestError(
-                    f"worker {worker_id} asks for {key}, but epoch {self._training_epoch} "
+                    f"worker {worker_id} asks for {key}, but epoch {self._epoch_number} "
                     "has not ended"
                 )
         elif key not in self._epochs:
@@ -163,7 +163,7 @@ class TaskQueue:
         max_leases = min(request.max_leases, _MOST_LEASES_AT_ONCE)
         if self._must_share(epoch, worker_id):
             max_leases = 0
-        elif self._round is not None and key.type is TaskType.TRAINING:
+        elif self._round is not None:
             max_leases = min(max_leases, self._fair_number(self._round, epoch, worker_id))
         leases: list[Lease] = []
         while len(leases) < max_leases:
@@ -179,7 +179,7 @@ class TaskQueue:
             self._idle.discard(worker_id)
             return Answer.LEASED, leases
         untouched = epoch.untouched
-        if key.type is TaskType.TRAINING and not untouched.get(worker_id):
+        if not untouched.get(worker_id):
             self._idle.add(worker_id)
             # Of several the first: the order of a mapping is not part of the state.
             fullest = max(untouched, key=lambda each: (untouched[each], -each), default=worker_id)
@@ -200,14 +200,15 @@ class TaskQueue:
         In a round, what is used for training is counted, and a mark taken, when the step is firm.
 
         Raises:
-            InvalidRequestError: the commit does not fit its leases, or its epoch is not there; or,
-                in a round, it comes from another worker, or after its step was reported.
+            InvalidRequestError: the commit does not fit its leases, or its epoch is not there; or
+                its sums are not as many as those before; or, in a round, it comes from another
+                worker, or after its step was reported.
             LedgerError: the epoch has ended, and does not add up.
         """
         epoch = self._epochs.get(key)
         if epoch is None:
             raise InvalidRequestError(f"worker {worker_id} commits in {key}, which never began")
-        if self._round is not None and key.type is TaskType.TRAINING:
+        if self._round is not None and self._is_own(key):
             self._round.check(worker_id, commit.step)
             if commit.step > self._last_step:
                 is_counted = epoch.commit(worker_id, commit, tentative=True)
@@ -216,7 +217,7 @@ class TaskQueue:
                 return is_counted
         if not epoch.commit(worker_id, commit):
             return False
-        if key.type is TaskType.TRAINING:
+        if self._is_own(key):
             self._last_step = max(self._last_step, commit.step)
         self._end_if_over(epoch)
         if commit.mark:
@@ -234,7 +235,7 @@ class TaskQueue:
         """
         self._idle.discard(worker_id)
         for key, epoch in self._open_epochs.items():
-            if self._round is None or key.type is not TaskType.TRAINING:
+            if self._round is None or not self._is_own(key):
                 epoch.take_back(worker_id, lost)
 
     def give_back(self, worker_id: int, tokens: Collection[int]) -> None:
@@ -243,10 +244,15 @@ class TaskQueue:
             epoch.give_back(worker_id, tokens)
 
     def unlisted(self, worker_id: int, sequence: int, held: Collection[int]) -> list[int]:
-        """Returns the leases that a worker should have, of all epochs, and does not."""
+        """Returns the leases that a worker should have, of all epochs, and does not.
+
+        Those to train on belong to the round, if there is one: the others know what was used of
+        them.
+        """
         return [
             token
-            for epoch in self._open_epochs.values()
+            for key, epoch in self._open_epochs.items()
+            if self._round is None or not self._is_own(key)
             for token in epoch.unlisted(worker_id, sequence, held)
         ]
 
@@ -262,7 +268,7 @@ class TaskQueue:
         return epoch.tokens if epoch is not None else ()
 
     def stop(self) -> None:
-        """Ends training early: there are no more training leases for anybody."""
+        """Ends training early: there are no more leases of the job's epochs for anybody."""
         self._stopped = True
 
     def unstop(self) -> None:
@@ -272,6 +278,21 @@ class TaskQueue:
     def report(self, key: EpochKey) -> None:
         """Notes that the result of an evaluation has been kept."""
         self._reported.add(key)
+
+    def is_reported(self, key: EpochKey) -> bool:
+        """Returns whether the result of an evaluation has been kept."""
+        return key in self._reported
+
+    def sums(self, key: EpochKey) -> Sequence[float] | None:
+        """Returns the sums of all commits that were counted in an epoch; None until it has ended.
+
+        Raises:
+            InvalidRequestError: the epoch never began, or was dropped.
+        """
+        epoch = self._epochs.get(key)
+        if epoch is None:
+            raise InvalidRequestError(f"{key} never began, or belongs to steps that were undone")
+        return epoch.sums if epoch.ended else None
 
     def adopt(self, step: int) -> Mark:
         """Goes back to a mark: what was committed after its step is undone and waits again.
@@ -318,7 +339,7 @@ class TaskQueue:
         firm_step = steps.firm
         if firm_step <= self._last_step:
             return
-        epoch = self._epochs.get(_training_key(self._training_epoch))
+        epoch = self._epochs.get(self._own_key(self._epoch_number))
         tentative_steps = epoch.tentative_steps if epoch is not None else ()
         for each in sorted({*tentative_steps, *steps.marks}):
             if each > firm_step:
@@ -354,7 +375,7 @@ class TaskQueue:
         last_step = max((self._last_step, *steps))
         uses = [use for use in uses if use.step > self._last_step]
         latest = max((round_steps.latest, *(use.step for use in uses)))
-        epoch = self._epochs.get(_training_key(self._training_epoch))
+        epoch = self._epochs.get(self._own_key(self._epoch_number))
         if epoch is None:
             if any(use.intervals for use in uses):
                 raise InvalidRequestError(
@@ -389,15 +410,15 @@ class TaskQueue:
 
         Args:
             plan: the new plan.
-            dropped_shards: names of the training data's shards that are not what they were. The
+            dropped_shards: names of shards of the job's epochs that are not what they were. The
                 epoch that has begun does without what is left of them, and so does each that a
                 mark goes back to.
         """
         self._plan = plan
         self._marks.drop_shards(dropped_shards)
-        epoch = self._epochs.get(_training_key(self._training_epoch))
+        epoch = self._epochs.get(self._own_key(self._epoch_number))
         if epoch is None:
-            self._open_training_epoch()
+            self._open_own_epoch()
         else:
             epoch.drop_shards(dropped_shards)
 
@@ -409,18 +430,18 @@ class TaskQueue:
         """Yields every epoch begun so far, each before its evaluations."""
         for key in sorted(
             self._epochs,
-            key=lambda key: (key.epoch, key.type is not TaskType.TRAINING, key.step),
+            key=lambda key: (key.epoch, not self._is_own(key), key.step),
         ):
             yield self._epochs[key]
 
-    def training_ledger(self) -> LedgerEntry | None:
-        """Returns the account of the epoch being trained, or of the last one.
+    def last_epoch(self) -> Epoch | None:
+        """Returns the epoch that the job is in, or its last one.
 
         None when there is neither, because the job began after its last epoch.
         """
-        keys = [key for key in self._epochs if key.type is TaskType.TRAINING]
+        keys = [key for key in self._epochs if self._is_own(key)]
         last = max(keys, key=lambda key: key.epoch, default=None)
-        return None if last is None else self._epochs[last].ledger()
+        return None if last is None else self._epochs[last]
 
     def to_plain(self) -> dict[str, Any]:
         """Returns the whole state but for the tables, as JSON."""
@@ -428,7 +449,7 @@ class TaskQueue:
             "plan": asdict(self._plan),
             "next_token": self._next_token,
             "stopped": self._stopped,
-            "training_epoch": self._training_epoch,
+            "epoch_number": self._epoch_number,
             "last_step": self._last_step,
             "reported": [_key_to_plain(key) for key in sorted(self._reported, key=str)],
             "marks": self._marks.to_plain(),
@@ -452,10 +473,10 @@ class TaskQueue:
     def from_plain(cls, tables: Sequence[Sequence[Shard]], plain: Mapping[str, Any]) -> TaskQueue:
         """Returns the queue whose `to_plain` this is."""
         marks = Marks.from_plain(plain["marks"], plain.get("held_marks", ()))
-        queue = cls(tables, Plan(**plain["plan"]), marks.start)
+        queue = cls(tables, Plan.from_plain(plain["plan"]), marks.start)
         queue._next_token = plain["next_token"]
         queue._stopped = plain["stopped"]
-        queue._training_epoch = plain["training_epoch"]
+        queue._epoch_number = plain["epoch_number"]
         queue._last_step = plain["last_step"]
         queue._reported = {_key_from_plain(key) for key in plain["reported"]}
         queue._marks = marks
@@ -472,13 +493,16 @@ class TaskQueue:
                 del queue._open_epochs[key]
         return queue
 
+    def _own_key(self, epoch: int) -> EpochKey:
+        return EpochKey(self._plan.task_type, epoch)
+
+    def _is_own(self, key: EpochKey) -> bool:
+        """Whether it is one of the job's epochs, and not an evaluation in between."""
+        return key.type is self._plan.task_type
+
     def _must_share(self, epoch: Epoch, worker_id: int) -> bool:
         """Whether what is waiting is for somebody who has nothing to do."""
-        return (
-            epoch.key.type is TaskType.TRAINING
-            and not self._idle <= {worker_id}
-            and epoch.untouched.get(worker_id, 0) > 0
-        )
+        return not self._idle <= {worker_id} and epoch.untouched.get(worker_id, 0) > 0
 
     def _fair_number(self, steps: RoundSteps, epoch: Epoch, worker_id: int) -> int:
         """Returns how many leases leave as many to each other member.
@@ -492,18 +516,18 @@ class TaskQueue:
 
     def _go_to(self, mark: Mark) -> None:
         for key in list(self._epochs):
-            if key.type is TaskType.TRAINING and key.epoch > mark.epoch:
+            if self._is_own(key) and key.epoch > mark.epoch:
                 self._drop(key)
         self._drop_evaluations(mark.step)
         self._marks.undo_after(mark.step)
         # What stopped training stays true where no step is undone; a callback would not say it
         # again.
         self._stopped = self._stopped and mark.step == self._last_step
-        self._training_epoch = mark.epoch
+        self._epoch_number = mark.epoch
         self._last_step = mark.step
         self._recalled.clear()
         self._idle.clear()
-        key = _training_key(mark.epoch)
+        key = self._own_key(mark.epoch)
         if mark.position:
             if key not in self._epochs:
                 self._open(key, mark.table, mark.records_per_task, mark.order_key)
@@ -511,7 +535,7 @@ class TaskQueue:
         elif self._is_as_planned(key):
             self._reopen(key, _UNTOUCHED)
         else:
-            self._open_training_epoch()
+            self._open_own_epoch()
 
     def _drop_evaluations(self, step: int) -> None:
         """Drops evaluations of steps that are undone, and those that are not finished.
@@ -519,7 +543,7 @@ class TaskQueue:
         Of these the workers that are gone had the rest.
         """
         for key in list(self._epochs):
-            if key.type is not TaskType.TRAINING and (key.step > step or key not in self._reported):
+            if not self._is_own(key) and (key.step > step or key not in self._reported):
                 self._drop(key)
         self._reported &= self._epochs.keys()
 
@@ -541,18 +565,18 @@ class TaskQueue:
         epoch, plan = self._epochs.get(key), self._plan
         return (
             epoch is not None
-            and self._table_numbers[key] == plan.training_table
+            and self._table_numbers[key] == plan.table
             and epoch.table.records_per_task == plan.records_per_task
         )
 
     def _mark(self, step: int) -> Mark:
-        key = _training_key(self._training_epoch)
+        key = self._own_key(self._epoch_number)
         epoch = self._epochs.get(key)
         if epoch is None:
-            return Mark(step, self._training_epoch, {})
+            return Mark(step, self._epoch_number, {})
         return Mark(
             step,
-            self._training_epoch,
+            self._epoch_number,
             epoch.position(),
             self._table_numbers[key],
             epoch.table.records_per_task,
@@ -564,20 +588,21 @@ class TaskQueue:
             return False
         epoch.check()
         del self._open_epochs[epoch.key]
-        if epoch.key == _training_key(self._training_epoch):
-            self._training_epoch += 1
-            self._open_training_epoch()
+        # Who had nothing to do in this epoch may have something in the next.
+        self._idle.clear()
+        if epoch.key == self._own_key(self._epoch_number):
+            self._epoch_number += 1
+            self._open_own_epoch()
         return True
 
-    def _open_training_epoch(self) -> None:
+    def _open_own_epoch(self) -> None:
         plan = self._plan
-        if self._training_epoch < plan.num_epochs:
-            key = _training_key(self._training_epoch)
-            self._idle.clear()
+        if self._epoch_number < plan.num_epochs:
+            key = self._own_key(self._epoch_number)
             order_key = None
             if plan.shuffle_seed is not None:
                 order_key = derive_key(plan.shuffle_seed, key.epoch)
-            self._open(key, plan.training_table, plan.records_per_task, order_key)
+            self._open(key, plan.table, plan.records_per_task, order_key)
 
     def _open(
         self, key: EpochKey, table_number: int, records_per_task: int, order_key: int | None
@@ -593,10 +618,6 @@ class TaskQueue:
 _UNTOUCHED: Mapping[str, Any] = Epoch(
     EpochKey(TaskType.TRAINING, 0), ShardTable((), 1), None
 ).position()
-
-
-def _training_key(epoch: int) -> EpochKey:
-    return EpochKey(TaskType.TRAINING, epoch)
 
 
 def _key_to_plain(key: EpochKey) -> list[Any]:

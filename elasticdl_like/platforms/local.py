@@ -24,6 +24,7 @@ from elasticdl_like.platforms.restart_policy import RestartPolicy
 from elasticdl_like.platforms.worker_fleet import WorkerFleet
 from elasticdl_like.platforms.worker_record import WorkerRecords
 from elasticdl_like.platforms.worker_supervisor import WorkerSupervisor
+from elasticdl_like.window.server import WindowConfig, serve_window
 
 _logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ def run_local_job(
     worker_arguments: Sequence[str],
     max_worker_restarts: int,
     on_progress: Callable[[JobStatus], None],
+    window: WindowConfig | None = None,
 ) -> Job:
     """Runs a job to its end; one that was cut off, interrupted or failed goes on.
 
@@ -49,6 +51,7 @@ def run_local_job(
         max_worker_restarts: how often a worker may crash before the job fails. A worker that is
             killed from outside is replaced for ever.
         on_progress: called a few times a second, and once at the end.
+        window: where the status page is, or None for none.
 
     Returns:
         The job, which has finished or failed.
@@ -57,7 +60,7 @@ def run_local_job(
         ConfigError: the job cannot be run in this way.
         ElasticdlError: the job could not be started.
     """
-    with run_master(config, master_config) as master:
+    with run_master(config, master_config) as master, serve_window(master, window):
         job = master.job
         with _fleet(master, worker_arguments, max_worker_restarts) as fleet:
             left = WorkerRecords(master.directory.workers).worker_ids()
@@ -112,8 +115,9 @@ def _fleet(
 
 
 def _devices(config: JobConfig) -> list[str]:
-    """Returns the GPUs to share out: one worker that trains alone may use all of them."""
-    if config.distribution_strategy is DistributionStrategy.LOCAL:
+    """Returns the GPUs to share out: one worker that works alone may use all of them."""
+    local = config.distribution_strategy is DistributionStrategy.LOCAL
+    if local and config.workers.num_workers == 1:
         return []
     visible = os.environ.get(VISIBLE_DEVICES)
     return usable_devices(visible, count_devices() if visible is None else 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
+from elasticdl_like.config import JobKind
 from elasticdl_like.errors import JobDirectoryError, JobFailedError
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.master.progress import JobStatus
@@ -86,6 +87,7 @@ class WorkerSupervisor:
         self._environment = environment
         self._process: WorkerProcess | None = None
         self._due_s = float("-inf")
+        self._let_go_of = False
         self._killed_because = ""
         self._leave_by_s: float | None = None
 
@@ -132,7 +134,7 @@ class WorkerSupervisor:
         """Does what is due; to be called a few times a second while the job runs."""
         if self._process is None:
             if self._clock() >= self._due_s and not self.retiring:
-                self._start()
+                self._start_if_needed()
             return
         if not self._process.running:
             self._ended(self._process)
@@ -174,6 +176,13 @@ class WorkerSupervisor:
         if self._job.state is JobState.RUNNING:
             self._lose("it was ended with the command")
 
+    def _start_if_needed(self) -> None:
+        if self._let_go_of and self._job.status().workers:
+            # It had nothing left to do, and the others are at the end of their work.
+            self._due_s = self._clock() + _TRY_AGAIN_S
+            return
+        self._start()
+
     def _start(self) -> None:
         try:
             self._process = start_process(
@@ -194,6 +203,7 @@ class WorkerSupervisor:
             )
             return
         self._killed_because = ""
+        self._let_go_of = False
         self._policy.started(self._clock())
         _logger.info("worker %d started (pid %d)", self._worker_id, self._process.pid)
 
@@ -236,6 +246,7 @@ class WorkerSupervisor:
         _logger.info("worker %d has left the job", self._worker_id)
         self._records.remove(self._worker_id)
         self._process = None
+        self._let_go_of = True
         self._due_s = self._clock() + _TRY_AGAIN_S
 
     def _retired(self) -> None:
@@ -257,6 +268,8 @@ class WorkerSupervisor:
         if num_others:
             others = f"{num_others} other{'s' if num_others > 1 else ''}"
             how = f"the job goes on with {others}, and"
+        elif status.kind != JobKind.TRAINING:
+            how = f"the job goes on at record {status.records:,} of {status.total_records:,}"
         else:
             how = f"the job goes on from step {status.step:,} (epoch {status.epoch + 1})"
         _logger.warning(

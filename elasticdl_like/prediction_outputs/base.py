@@ -3,7 +3,8 @@
 A model definition file may have a class `PredictionOutputsProcessor`, which is constructed without
 arguments, once in each worker. It need not be derived from a class in here: one of the methods is
 enough, `process` as in ElasticDL or `process_task`, and `close` if there is something to end.
-Where there is `process_task`, `process` is not called.
+Where there is `process_task`, `process` is not called. All methods are called by one thread at a
+time, which need not be the one that constructed it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class PredictionOutputsProcessor(ABC):
         """Takes the predictions of a batch; for records of a task that is tried again, once more.
 
         Args:
-            predictions: what the model returned.
+            predictions: what the model returned, as tensors.
             worker_id: the number of the worker.
         """
 
@@ -34,9 +35,9 @@ class PredictionOutputsProcessor(ABC):
 class SharedOutput(ABC):
     """Takes the predictions of all workers into one output, which appears whole at the end.
 
-    One process that lives as long as the job calls `begin` before the first task, and `commit`
-    after the last one. What `begin` returned is kept with the state of the job, so that another
-    process can take its place, and given to the workers.
+    A worker calls `begin` before the first task, and one, perhaps another, calls `commit` after the
+    last one. What `begin` returned is kept with the state of the job, and given to all workers.
+    When several begin at once, all join the output of one; the others are never committed.
     """
 
     @abstractmethod
@@ -63,7 +64,8 @@ class SharedOutput(ABC):
         A task that is tried again comes again, perhaps in another process; it is there once.
 
         Args:
-            predictions: what the model returned, of all batches of the task, one after the other.
+            predictions: what the model returned, of all batches of the task, one after the other,
+                as NumPy arrays.
             task: the records, `[task.start, task.end)` of shard `task.shard_name`.
         """
 

@@ -78,7 +78,7 @@ class OdpsPredictionOutputsProcessor(SharedOutput):
         )
         self._writer = OdpsWriter(access, location, retry_timeout)
         self._session_id = ""
-        self._blocks = TaskBlocks(1, {})
+        self._blocks = TaskBlocks(0, {})
 
     def to_columns(self, predictions: Any, task: Task) -> Mapping[str, Any]:
         """Returns predictions as columns; to be overridden where it does something else.

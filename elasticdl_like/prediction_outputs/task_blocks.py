@@ -2,48 +2,68 @@
 
 from __future__ import annotations
 
+import bisect
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Self
 
 from elasticdl_like.errors import DataError
+from elasticdl_like.task_cutting import part_size, task_runs
 from elasticdl_like.tasks import Shard, Task
 
 
 @dataclass(frozen=True)
-class _ShardBlocks:
-    first_block: int
+class _Run:
+    """Records `[first, end)` of a shard, in blocks of one size; the last may be smaller."""
+
     first: int
-    count: int
+    end: int
+    block_size: int
+    first_block: int
+
+    @property
+    def next_block(self) -> int:
+        return self.first_block - (self.first - self.end) // self.block_size
+
+    def number(self, task: Task) -> int | None:
+        """Returns which block a task is; None if it is none."""
+        index, rest = divmod(task.start - self.first, self.block_size)
+        end = min(task.start + self.block_size, self.end)
+        is_block = rest == 0 and self.first <= task.start < task.end == end
+        return self.first_block + index if is_block else None
 
 
 @dataclass(frozen=True)
 class TaskBlocks:
     """Numbers the tasks of a data set, shard after shard.
 
+    A task that is handed out in parts, because it is a large group of records that is read as a
+    whole, is as many blocks.
+
     Attributes:
-        records_per_task: of every task but the last one of a shard.
-        shards: where the blocks of each shard begin, by its name.
+        num_blocks: the number of all.
+        shards: the runs of each shard, by its name.
     """
 
-    records_per_task: int
-    shards: dict[str, _ShardBlocks]
+    num_blocks: int
+    shards: dict[str, list[_Run]]
 
     @classmethod
     def of(cls, shards: Sequence[Shard], records_per_task: int) -> Self:
         """Returns the numbers of the tasks of these shards."""
-        blocks: dict[str, _ShardBlocks] = {}
+        blocks: dict[str, list[_Run]] = {}
         next_block = 0
         for shard in shards:
-            blocks[shard.name] = _ShardBlocks(next_block, shard.first, shard.count)
-            next_block += -(-shard.count // records_per_task)
-        return cls(records_per_task, blocks)
-
-    @property
-    def num_blocks(self) -> int:
-        """The number of tasks."""
-        return sum(-(-shard.count // self.records_per_task) for shard in self.shards.values())
+            runs = blocks[shard.name] = []
+            for first, end, num_tasks in task_runs(shard, records_per_task):
+                size = records_per_task
+                if num_tasks == 1 and end > first:
+                    size = part_size(end - first, records_per_task)
+                run = _Run(first, end, size, next_block)
+                runs.append(run)
+                next_block = run.next_block
+        return cls(next_block, blocks)
 
     def number(self, task: Task) -> int:
         """Returns the number of a task.
@@ -51,24 +71,20 @@ class TaskBlocks:
         Raises:
             DataError: it is not one of these tasks, or only a part of one.
         """
-        shard = self.shards.get(task.shard_name)
-        if shard is not None:
-            index, rest = divmod(task.start - shard.first, self.records_per_task)
-            end = min(task.start + self.records_per_task, shard.first + shard.count)
-            if rest == 0 and index >= 0 and task.start < task.end == end:
-                return shard.first_block + index
+        runs = self.shards.get(task.shard_name, [])
+        place = bisect.bisect_right(runs, task.start, key=lambda run: run.first) - 1
+        number = runs[place].number(task) if place >= 0 else None
+        if number is not None:
+            return number
         raise DataError(
-            f"{task} are not a whole task of {self.records_per_task} records, as the output was "
-            "begun with; each task is a block of the output, so none can be split"
+            f"{task} are not a whole task, as the output was begun with; each task is a block of "
+            "the output, so none can be split"
         )
 
     def to_json(self) -> str:
         """Returns it as JSON."""
-        shards = {
-            name: [shard.first_block, shard.first, shard.count]
-            for name, shard in self.shards.items()
-        }
-        return json.dumps({"records_per_task": self.records_per_task, "shards": shards})
+        shards = {name: [astuple(run) for run in runs] for name, runs in self.shards.items()}
+        return json.dumps({"num_blocks": self.num_blocks, "shards": shards})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -79,7 +95,10 @@ class TaskBlocks:
         """
         try:
             plain = json.loads(text)
-            shards = {name: _ShardBlocks(*map(int, each)) for name, each in plain["shards"].items()}
-            return cls(int(plain["records_per_task"]), shards)
+            shards = {
+                name: [_Run(*map(int, run)) for run in runs]
+                for name, runs in plain["shards"].items()
+            }
+            return cls(int(plain["num_blocks"]), shards)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(f"this is no output of predictions: {error}") from error

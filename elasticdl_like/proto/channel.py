@@ -41,13 +41,16 @@ def authorization(token: str) -> str:
     return f"Bearer {token}"
 
 
-def open_channel(address: str, token: str, tls: TlsConfig) -> grpc.Channel:
+def open_channel(
+    address: str, token: str, tls: TlsConfig, certified_name: str = ""
+) -> grpc.Channel:
     """Opens a connection to a master; it is made when it is first needed, and again when it breaks.
 
     Args:
         address: the master, as `host:port`.
         token: the job's token.
         tls: the files for TLS; without any the connection is not encrypted.
+        certified_name: the name in the other side's certificate, or "" for that of the address.
 
     Raises:
         ConfigError: a file cannot be used.
@@ -56,7 +59,8 @@ def open_channel(address: str, token: str, tls: TlsConfig) -> grpc.Channel:
     if credentials is None:
         channel = grpc.insecure_channel(address, _OPTIONS)
     else:
-        channel = grpc.secure_channel(address, credentials, _OPTIONS)
+        name = [("grpc.ssl_target_name_override", certified_name)] if certified_name else []
+        channel = grpc.secure_channel(address, credentials, [*_OPTIONS, *name])
     return grpc.intercept_channel(channel, _AddsToken(token))
 
 

@@ -361,8 +361,10 @@ class LeaveReply(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("details",)
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    details: bool
+    def __init__(self, details: bool = ...) -> None: ...
 
 class StatusReply(_message.Message):
     __slots__ = ("status_json",)

@@ -43,6 +43,15 @@ def server_credentials(tls: TlsConfig) -> grpc.ServerCredentials | None:
     )
 
 
+def check_server_files(tls: TlsConfig) -> None:
+    """Checks a server's certificate and key.
+
+    Raises:
+        ConfigError: a file is missing, is not PEM, or does not go with the other.
+    """
+    _key_and_certificate(tls)
+
+
 def _authorities(path: str) -> bytes | None:
     if not path:
         return None

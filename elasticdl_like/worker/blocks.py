@@ -68,6 +68,7 @@ class Batch:
         aligned: whether, once the batch is used, what was used is what was committed: no lease has
             elements in this batch, or an earlier one, that a later batch commits.
         idle: whether it is no batch at all: there is nothing to lease for the moment.
+        records: the records as they were read, if the pipeline was asked to keep them.
     """
 
     data: Any
@@ -75,6 +76,7 @@ class Batch:
     problem: str = ""
     aligned: bool = True
     idle: bool = False
+    records: RecordBatch | None = None
 
     @property
     def intervals(self) -> list[Interval]:

@@ -68,9 +68,20 @@ def load_initial_weights(model: keras.Model, directory: Path) -> None:
         if not complete:
             raise DataError(f"--checkpoint_dir_for_init: there is no checkpoint in {directory}")
         checkpoint = max(complete)
+    load_weights(model, checkpoint)
+    _logger.info("the weights start from %s", checkpoint)
+
+
+def load_weights(model: keras.Model, checkpoint: Path) -> None:
+    """Sets the weights of a built model to those of one checkpoint.
+
+    Raises:
+        DataError: there is no such checkpoint.
+        CorruptDataError: a file of it is not as it was written.
+        ModelDefinitionError: it is a checkpoint of another model.
+    """
     _verify(checkpoint, [MODEL_FILE])
     assign_variables(checkpoint / MODEL_FILE, model.variables)
-    _logger.info("the weights start from %s", checkpoint)
 
 
 def _listed_files(checkpoint: Path) -> dict[str, tuple[int, str]]:

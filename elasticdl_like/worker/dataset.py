@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from elasticdl_like.data_readers.reading import DataReader, batch_size
+from elasticdl_like.data_readers.base import RecordBatch
+from elasticdl_like.data_readers.reading import DataReader, batch_size, slice_batch
 from elasticdl_like.errors import DataError, ModelDefinitionError
 from elasticdl_like.tasks import TaskType
 from elasticdl_like.time_spent import Activity
@@ -52,9 +53,9 @@ class BatchPipeline(Protocol):
         held back would keep the epoch from ending. Records that cannot be read, or that
         `feed_batch` cannot parse, come as batches without data that say what the problem is.
 
-        In a round, where all members step together, every batch is aligned. While there is nothing
-        to lease, `IDLE` is yielded again and again, instead of a wait. It does not stand for
-        waiting until records are read.
+        In a round, where all members step together, and in a prediction, every batch is aligned.
+        While there is nothing to lease, `IDLE` is yielded again and again, instead of a wait. It
+        does not stand for waiting until records are read.
 
         Raises:
             ModelDefinitionError: `feed` or `feed_batch` failed.
@@ -74,6 +75,7 @@ def make_pipeline(
     read_threads: int = 0,
     prefetch_bytes: int = DEFAULT_PREFETCH_BYTES,
     in_round: bool = False,
+    keep_records: bool = False,
 ) -> BatchPipeline:
     """Returns the pipeline for `feed_batch`, or, when there is none, for `feed`.
 
@@ -85,17 +87,20 @@ def make_pipeline(
         feed_batch: `(records, mode, metadata)` -> the batch.
         read_threads: how many leases are read at once at most; 0 for as suits the machine.
         prefetch_bytes: about how much is read ahead.
-        in_round: whether the batches are for training in a round of several workers.
+        in_round: whether the batches are for training in a round of several workers, or for a
+            prediction.
+        keep_records: whether batches have the records that they were made of.
 
     Raises:
         ModelDefinitionError: `feed` or `feed_batch` fails when it is traced.
     """
     ahead = ReadAhead(reader, read_threads, prefetch_bytes, in_parts=feed_batch is not None)
     if feed_batch is not None:
-        return FeedBatchPipeline(ahead, mode, minibatch_size, feed_batch, in_round)
+        return FeedBatchPipeline(ahead, mode, minibatch_size, feed_batch, in_round, keep_records)
+    if feed is not None and in_round:
+        return RoundFeedPipeline(ahead, mode, minibatch_size, feed, keep_records)
     if feed is not None:
-        pipeline = RoundFeedPipeline if in_round else FeedPipeline
-        return pipeline(ahead, mode, minibatch_size, feed)
+        return FeedPipeline(ahead, mode, minibatch_size, feed)
     raise ModelDefinitionError("the model definition file has neither feed_batch nor feed")
 
 
@@ -125,10 +130,12 @@ class FeedBatchPipeline:
         minibatch_size: int,
         feed_batch: Callable[..., Any],
         in_round: bool = False,
+        keep_records: bool = False,
     ) -> None:
         reader = ahead.reader
         self._ahead = ahead
         self._in_round = in_round
+        self._keep_records = keep_records
         self._time_spent = ahead.time_spent
         self._reader_name = type(reader).__name__
         self._spec = record_spec(reader)
@@ -222,12 +229,16 @@ class FeedBatchPipeline:
             if _FROM_FEED_BATCH not in str(error.__cause__):
                 raise
             _check_is_of_records(error)
-            arrays = to_arrays(plan.block.row(plan.row), self._spec, self._reader_name)
-            yield from self._halved(arrays, plan.pieces, str(error))
+            records = plan.block.row(plan.row)
+            arrays = to_arrays(records, self._spec, self._reader_name)
+            yield from self._halved(records, arrays, plan.pieces, str(error))
         else:
-            yield Batch(data, plan.pieces)
+            kept = plan.block.row(plan.row) if self._keep_records else None
+            yield Batch(data, plan.pieces, records=kept)
 
-    def _halved(self, arrays: Any, pieces: Sequence[Piece], problem: str) -> Iterator[Batch]:
+    def _halved(
+        self, records: RecordBatch, arrays: Any, pieces: Sequence[Piece], problem: str
+    ) -> Iterator[Batch]:
         """Yields what can be used of records, and what cannot; all together they cannot."""
         size = sum(piece.interval.size for piece in pieces)
         if size == 1:
@@ -236,14 +247,15 @@ class FeedBatchPipeline:
         middle = size // 2
         for start, end, half in zip((0, middle), (middle, size), cut(pieces, middle), strict=True):
             part = tf.nest.map_structure(lambda array: array[start:end], arrays)  # noqa: B023
+            kept = slice_batch(records, start, end)
             try:
                 with explained("feed_batch", half):
                     data = self._feed_records(tf.nest.map_structure(_to_tensor, part, self._spec))
             except ModelDefinitionError as error:
                 _check_is_of_records(error)
-                yield from self._halved(part, half, str(error))
+                yield from self._halved(kept, part, half, str(error))
             else:
-                yield Batch(data, half)
+                yield Batch(data, half, records=kept if self._keep_records else None)
 
     def _blocks(self) -> Iterator[Any]:
         """Yields blocks, each after its plans."""

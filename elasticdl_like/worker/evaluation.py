@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
-import tensorflow as tf
 
-from elasticdl_like.tasks import EpochKey
+from elasticdl_like.tasks import EpochKey, Finish
 from elasticdl_like.time_spent import TimeSpent
 from elasticdl_like.worker.dataset import BatchPipeline
-from elasticdl_like.worker.example_mean import ExampleMean, example_count
 from elasticdl_like.worker.master_client import MasterClient
+from elasticdl_like.worker.metric_sums import MetricSums
 from elasticdl_like.worker.task_stream import TaskStream
-from elasticdl_like.worker.train_step import split_batch
-from elasticdl_like.worker.user_code import explained
+from elasticdl_like.worker.train_step import split_batch, zeros_like_spec
 from elasticdl_like.worker.waits import awaited
+
+_logger = logging.getLogger(__name__)
+
+_POLL_INTERVAL_S = 0.1
 
 
 class Evaluator:
-    """Runs a model over the validation data.
+    """Evaluates a model, together with as many other workers as there are.
 
-    Keras metrics keep their own state over all batches. Functions, and the loss, are summed over
-    the examples in float64.
+    What a batch contributes to the loss and the metrics goes to the master with the commit of its
+    records, and counts if, and only if, the commit does. So each record counts once, whichever
+    workers have looked at it.
 
     Args:
         client: leases the validation data.
@@ -46,68 +51,54 @@ class Evaluator:
         self._client = client
         self._pipeline = pipeline
         self._time_spent = time_spent
-        self._model = model
-        self._keras_metrics = {
-            name: metric
-            for name, metric in metrics.items()
-            if isinstance(metric, keras.metrics.Metric)
-        }
-        self._means = {"loss": ExampleMean(loss, "loss(labels, predictions)")} | {
-            name: ExampleMean(metric, f"the metric {name!r}")
-            for name, metric in metrics.items()
-            if not isinstance(metric, keras.metrics.Metric)
-        }
-        self._checked = False
-        self._step = tf.function(self._run, reduce_retracing=True, jit_compile=model.jit_compile)
+        self._sums = MetricSums(model, loss, metrics)
 
-    def evaluate(self, key: EpochKey) -> dict[str, float]:
-        """Evaluates the model as it is now, and reports the result to the master.
+    def take_part(self, key: EpochKey) -> None:
+        """Evaluates the model as it is now on what this worker gets, until all records are done.
 
         Records that cannot be used are reported as such, and are no part of the result.
 
         Args:
             key: names the evaluation.
 
-        Returns:
-            `{name: value}`, the loss among them.
-
         Raises:
             ElasticdlError: the data cannot be read, or a function of the model file failed.
         """
-        for metric in self._keras_metrics.values():
-            metric.reset_state()
-        sums = dict.fromkeys(self._means, 0.0)
-        total_weight = 0.0
-        with TaskStream(self._client, key) as stream:
-            for batch in awaited(self._pipeline.batches(stream), self._time_spent):
-                if batch.problem:
-                    stream.fail(key.step, batch.intervals, batch.problem)
-                    continue
-                if batch.data is not None:
-                    features, labels, weights = split_batch(batch.data)
-                    with explained("the evaluation"):
-                        if not self._checked:
-                            self._check(features, labels, weights)
-                        means = self._step(features, labels, weights)
-                    weight = float(
-                        example_count(labels) if weights is None else tf.reduce_sum(weights)
-                    )
-                    total_weight += weight
-                    for name, mean in means.items():
-                        sums[name] += float(mean) * weight
-                stream.commit(key.step, batch.intervals)
-        results = {name: total / max(total_weight, 1e-12) for name, total in sums.items()}
-        results |= {name: float(metric.result()) for name, metric in self._keras_metrics.items()}
+        while not self._use_stream(key):
+            _logger.info("%s: others had a part of what was evaluated here; going on anew", key)
+
+    def finish(self, key: EpochKey) -> dict[str, float]:
+        """Makes the result of an evaluation that workers took part in, and reports it.
+
+        Returns:
+            `{name: value}`, the loss among them; `{}` if another worker has reported it.
+
+        Raises:
+            ElasticdlError: a metric failed, or the master has no more use for the evaluation.
+        """
+        while (reply := self._client.finish_epoch(key)).finish is Finish.WAIT:
+            time.sleep(_POLL_INTERVAL_S)
+        if reply.finish is Finish.DONE:
+            return {}
+        # There need not have been a batch for this worker.
+        self._sums.build(*split_batch(zeros_like_spec(self._pipeline.element_spec)))
+        results = self._sums.results(reply.sums)
         self._client.report_evaluation(key, results)
         return results
 
-    def _check(self, features: Any, labels: Any, weights: Any) -> None:
-        predictions = self._model(features, training=False)
-        told = [mean.check(labels, predictions, weights) for mean in self._means.values()]
-        self._checked = all(told)
-
-    def _run(self, features: Any, labels: Any, weights: Any) -> dict[str, tf.Tensor]:
-        predictions = self._model(features, training=False)
-        for metric in self._keras_metrics.values():
-            metric.update_state(labels, predictions, sample_weight=weights)
-        return {name: mean.mean(labels, predictions, weights) for name, mean in self._means.items()}
+    def _use_stream(self, key: EpochKey) -> bool:
+        """Evaluates what one stream leases; returns whether it came to the end of the data."""
+        stream = TaskStream(self._client, key, on_fenced=lambda step: stream.drop())
+        with stream:
+            batches = awaited(self._pipeline.batches(stream), self._time_spent)
+            for number, batch in enumerate(batches, 1):
+                if stream.dropped:
+                    continue  # up to the end, so that the pipeline is ready for another stream
+                if batch.problem:
+                    stream.fail(number, batch.intervals, batch.problem)
+                elif batch.data is None:
+                    stream.commit(number, batch.intervals)
+                else:
+                    sums = self._sums.of_batch(*split_batch(batch.data))
+                    stream.commit(number, batch.intervals, sums=sums)
+        return not stream.dropped

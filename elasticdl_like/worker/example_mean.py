@@ -60,7 +60,7 @@ class ExampleMean:
                     f"{name} returns shape {tuple(shape)} for a batch of {size} examples; return "
                     f"their mean, a scalar, or one value per example, of shape ({size},)"
                 )
-        if size < 2 or weights is not None or not _all_dense(labels, predictions):
+        if size < 2 or weights is not None or not all_dense(labels, predictions):
             return size >= 2
         # The mean of the whole is the weighted mean of its parts. A sum is not.
         cut = max(1, size // 3)
@@ -109,5 +109,6 @@ def example_count(structure: Any) -> int:
     return int(first.shape[0])
 
 
-def _all_dense(*structures: Any) -> bool:
+def all_dense(*structures: Any) -> bool:
+    """Returns whether examples can be cut out of all tensors by slicing."""
     return all(isinstance(tensor, tf.Tensor) for tensor in tf.nest.flatten(structures))

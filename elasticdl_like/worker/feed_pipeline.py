@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from elasticdl_like.data_readers.base import RecordBatch
 from elasticdl_like.data_readers.reading import join_batches
 from elasticdl_like.errors import DataError
 from elasticdl_like.tasks import Lease, TaskType
@@ -109,6 +110,9 @@ class FeedPipeline:
         """Yields the parts of a lease that `feed` is given, and their records."""
         yield _whole(lease), arrays
 
+    def _keep(self, number: int, lease: Lease, piece: Piece, records: RecordBatch) -> None:
+        """Keeps what a part of a lease was made of, if that is wanted."""
+
     def _segment(self) -> Iterator[Batch]:
         """Yields the batches up to the next signal, or the next lease that cannot be read."""
         with self._lock:
@@ -177,6 +181,7 @@ class FeedPipeline:
                     with self._lock:
                         number = len(self._parts)
                         self._parts.append(piece)
+                    self._keep(number, read.lease, piece, records)
                     yield number, part
         except Exception as error:
             self._error = error

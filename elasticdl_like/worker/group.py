@@ -55,7 +55,7 @@ class Group(Protocol):
 
     @property
     def is_chief(self) -> bool:
-        """Whether this worker does what is to be done once: callbacks, evaluations, files."""
+        """Whether this worker does what is to be done once: callbacks, results, files."""
 
     @property
     def in_round(self) -> bool:

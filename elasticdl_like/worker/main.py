@@ -8,7 +8,7 @@ import socket
 import sys
 from dataclasses import dataclass, field
 
-from elasticdl_like.config import DistributionStrategy, JobConfig, ModelConfig
+from elasticdl_like.config import DistributionStrategy, JobConfig, JobKind, ModelConfig
 from elasticdl_like.errors import (
     ConfigError,
     ElasticdlError,
@@ -81,7 +81,7 @@ def _take_part(config: WorkerConfig, incarnation: str | None, agent: Agent) -> N
             if _trains_in_rounds(job):
                 agent.take_part(client, job)
             else:
-                _train_alone(client, job, start)
+                _work_alone(client, job, start)
         except (MasterLostError, UnknownWorkerError, LeaseLostError, TrainerCrashedError):
             # Not the job's fault, or perhaps not: whoever comes next goes on.
             raise
@@ -101,11 +101,23 @@ def _trains_in_rounds(job: JobConfig) -> bool:
     )
 
 
-def _train_alone(client: MasterClient, job: JobConfig, start: StartPoint) -> None:
+def _work_alone(client: MasterClient, job: JobConfig, start: StartPoint) -> None:
     time_spent = TimeSpent()
     time_report = TimeReport(time_spent)
     with Heartbeat(client, _HEARTBEAT_INTERVAL_S, time_report):
-        _train(client, job, start, time_spent)
+        # TensorFlow takes seconds to import: not before the master has answered, and in no other
+        # module that other commands import.
+        match job.kind:
+            case JobKind.EVALUATION:
+                from elasticdl_like.worker import evaluate_job
+
+                evaluate_job.run(client, job, time_spent)
+            case JobKind.PREDICTION:
+                from elasticdl_like.worker import predict_job
+
+                predict_job.run(client, job, time_spent)
+            case _:
+                _train(client, job, start, time_spent)
     time_report.log_summary()
 
 
@@ -122,8 +134,6 @@ def _train(client: MasterClient, job: JobConfig, start: StartPoint, time_spent: 
             "this job trains no model, it hands out data to workers of your own "
             "(see docs/data_flow.md); start it with --model_def, and without --data_only"
         )
-    # TensorFlow takes seconds to import: not before the master has answered, and in no other
-    # module that other commands import.
     import keras
 
     from elasticdl_like.data_readers.registry import make_reader

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -58,28 +59,14 @@ def load_model_spec(config: ModelConfig) -> ModelSpec:
             raise ModelDefinitionError(
                 f"{module.__file__}: {name!r} would be ignored; {instead}, and remove it"
             )
-    attribute = config.model_def.rpartition(".")[2]
-    feed = find_name(module, [config.feed, "dataset_fn"])
-    feed_batch = getattr(module, config.feed_batch, None)
-    if feed is None and feed_batch is None:
-        raise ModelDefinitionError(
-            f"{module.__file__} has neither {config.feed_batch!r} nor {config.feed!r}; write "
-            "feed_batch(records, mode, metadata), or feed(dataset, mode, metadata)"
-        )
+    feed, feed_batch = find_feeds(module, config)
     optimizer = _call(module, config.optimizer, {})
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise ModelDefinitionError(
             f"{module.__file__}: {config.optimizer}() returned {type(optimizer).__name__}, not a "
             "Keras optimizer"
         )
-    metrics = {}
-    if hasattr(module, config.eval_metrics_fn):
-        metrics = _call(module, config.eval_metrics_fn, {})
-    if not isinstance(metrics, Mapping) or not all(callable(each) for each in metrics.values()):
-        raise ModelDefinitionError(
-            f"{module.__file__}: {config.eval_metrics_fn}() must return "
-            "{name: Keras metric or function}"
-        )
+    metrics = make_metrics(module, config)
     callbacks = []
     if hasattr(module, config.callbacks):
         callbacks = _call(module, config.callbacks, {})
@@ -89,19 +76,74 @@ def load_model_spec(config: ModelConfig) -> ModelSpec:
         raise ModelDefinitionError(
             f"{module.__file__}: {config.callbacks}() must return a list of Keras callbacks"
         )
+    _check_tensorboard(module, config, callbacks)
     return ModelSpec(
-        model=_make_model(module, attribute, config.params),
+        model=make_model(module, config),
         optimizer=optimizer,
-        loss=_required(module, config.loss),
+        loss=required_function(module, config.loss),
         feed=feed,
         feed_batch=feed_batch,
-        eval_metrics=dict(metrics),
+        eval_metrics=metrics,
         callbacks=list(callbacks),
     )
 
 
-def _make_model(module: ModuleType, attribute: str, params: Mapping[str, Any]) -> keras.Model:
-    model = _call(module, attribute, params)
+def _check_tensorboard(
+    module: ModuleType, config: ModelConfig, callbacks: Sequence[keras.callbacks.Callback]
+) -> None:
+    """Makes sure that Keras' callback can write, which it finds out in the middle of a step."""
+    is_used = any(isinstance(each, keras.callbacks.TensorBoard) for each in callbacks)
+    if is_used and importlib.util.find_spec("tensorboard") is None:
+        raise ModelDefinitionError(
+            f"{module.__file__}: {config.callbacks}() returns a keras.callbacks.TensorBoard, which "
+            "needs the package tensorboard; install it, or remove the callback and give "
+            "--tensorboard_dir, which does without"
+        )
+
+
+def find_feeds(
+    module: ModuleType, config: ModelConfig
+) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
+    """Returns `feed` and `feed_batch` of a model definition file, of which one may be None.
+
+    Raises:
+        ModelDefinitionError: it has neither.
+    """
+    feed = find_name(module, [config.feed, "dataset_fn"])
+    feed_batch = getattr(module, config.feed_batch, None)
+    if feed is None and feed_batch is None:
+        raise ModelDefinitionError(
+            f"{module.__file__} has neither {config.feed_batch!r} nor {config.feed!r}; write "
+            "feed_batch(records, mode, metadata), or feed(dataset, mode, metadata)"
+        )
+    return feed, feed_batch
+
+
+def make_metrics(module: ModuleType, config: ModelConfig) -> dict[str, Any]:
+    """Makes the metrics of a model definition file; `{}` if it has none.
+
+    Raises:
+        ModelDefinitionError: they are not as agreed.
+    """
+    metrics = {}
+    if hasattr(module, config.eval_metrics_fn):
+        metrics = _call(module, config.eval_metrics_fn, {})
+    if not isinstance(metrics, Mapping) or not all(callable(each) for each in metrics.values()):
+        raise ModelDefinitionError(
+            f"{module.__file__}: {config.eval_metrics_fn}() must return "
+            "{name: Keras metric or function}"
+        )
+    return dict(metrics)
+
+
+def make_model(module: ModuleType, config: ModelConfig) -> keras.Model:
+    """Makes the model of a model definition file, with new weights.
+
+    Raises:
+        ModelDefinitionError: it is none, or has a training step of its own.
+    """
+    attribute = config.model_def.rpartition(".")[2]
+    model = _call(module, attribute, config.params)
     if not isinstance(model, keras.Model):
         raise ModelDefinitionError(
             f"{module.__file__}: {attribute}() returned {type(model).__name__}, not a Keras model"
@@ -117,7 +159,12 @@ def _make_model(module: ModuleType, attribute: str, params: Mapping[str, Any]) -
     return model
 
 
-def _required(module: ModuleType, name: str) -> Any:
+def required_function(module: ModuleType, name: str) -> Callable[..., Any]:
+    """Returns what a model definition file has under a name.
+
+    Raises:
+        ModelDefinitionError: it has no such name, or nothing that can be called.
+    """
     value = getattr(module, name, None)
     if not callable(value):
         raise ModelDefinitionError(
@@ -125,11 +172,12 @@ def _required(module: ModuleType, name: str) -> Any:
             + ("" if value is None else " that can be called")
             + "; see docs/from_elasticdl.md for what a model definition file has"
         )
-    return value
+    function: Callable[..., Any] = value
+    return function
 
 
 def _call(module: ModuleType, name: str, arguments: Mapping[str, Any]) -> Any:
-    function = _required(module, name)
+    function = required_function(module, name)
     try:
         inspect.signature(function).bind(**arguments)
     except TypeError as error:

@@ -89,7 +89,7 @@ class StateFetch:
 
     def _fetch(self, holder: str, download: _Download) -> int:
         problem = ""
-        with open_channel(holder, self._token, self._tls) as channel:
+        with open_channel(holder, self._token, self._tls, self._tls.workers_name) as channel:
             stub = elasticdl_pb2_grpc.AgentStub(channel)  # type: ignore[no-untyped-call]
             tries_left = _TRIES
             while tries_left and not self._cancelled.is_set():

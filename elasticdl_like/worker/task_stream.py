@@ -9,16 +9,15 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 
 from elasticdl_like.errors import LeaseLostError
-from elasticdl_like.tasks import Answer, Commit, EpochKey, Interval, Lease, LeaseReply
+from elasticdl_like.tasks import Answer, Commit, EpochKey, Interval, Lease, LeaseReply, TaskType
 from elasticdl_like.worker.master_client import MasterClient
+from elasticdl_like.worker.pending_commits import PendingCommits
 
 _FIRST_LOOKAHEAD = 2
 _LONGEST_LOOKAHEAD = 64
 _COMMIT_INTERVAL_S = 0.2
 _POLL_INTERVAL_S = 0.1
 _SHORTEST_CALL_INTERVAL_S = 0.02
-# Keep a request far from the size that a master refuses, however much an outage has piled up.
-_MOST_COMMITS = 2000
 _LONGEST_PROBLEM = 500
 
 
@@ -55,7 +54,7 @@ class TaskStream:
         self._changed = threading.Condition()
         self._unread: deque[Lease] = deque()
         self._returned: list[int] = []
-        self._commits: list[Commit] = []
+        self._commits = PendingCommits()
         self._loss: float | None = None
         self._step = 0
         self._sent_step = 0
@@ -70,6 +69,7 @@ class TaskStream:
         self._calling = False
         self._flushing = False
         self._closed = False
+        self._dropped = False
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._converse, name=f"stream {key}", daemon=True)
 
@@ -138,19 +138,29 @@ class TaskStream:
         """Whether `next` has no lease at hand."""
         return not self._unread
 
-    def commit(self, step: int, intervals: Sequence[Interval], loss: float | None = None) -> None:
+    def commit(
+        self,
+        step: int,
+        intervals: Sequence[Interval],
+        loss: float | None = None,
+        sums: Sequence[float] = (),
+        part: str = "",
+    ) -> None:
         """Reports what a finished step used; it is sent soon, not at once.
 
         Args:
             step: the step's number.
             intervals: the positions that it used.
             loss: the mean loss since the last time it was given, if it is known.
+            sums: in an evaluation, what the positions contribute. Commits with sums become one,
+                under the number of the last of them, until they are sent.
+            part: in a prediction, the name of the file with what was predicted for the positions.
 
         Raises:
             LeaseLostError: an earlier commit was refused.
             MasterLostError: the master could not be reached.
         """
-        self._append(Commit(step, intervals), loss)
+        self._append(Commit(step, intervals, sums=sums, part=part), loss)
 
     def finish_step(self, step: int) -> None:
         """Reports that a step of the round is finished, whether it used anything from here or not.
@@ -240,6 +250,22 @@ class TaskStream:
                 self._client.abandon(self.key)
                 self._changed.notify_all()
 
+    def drop(self) -> None:
+        """Closes the stream; what has not been sent, and what is yet to be committed, is dropped.
+
+        It is for an evaluation or prediction of which a commit was refused: records of the others
+        may have been with it in a batch.
+        """
+        with self._changed:
+            self._dropped = True
+            self._commits = PendingCommits()
+            self.close()
+
+    @property
+    def dropped(self) -> bool:
+        """Whether the stream was dropped."""
+        return self._dropped
+
     @property
     def _has_news(self) -> bool:
         """Whether there is anything that the master should hear of."""
@@ -252,6 +278,8 @@ class TaskStream:
     def _append(self, commit: Commit, loss: float | None) -> None:
         with self._changed:
             self._raise_error()
+            if self._dropped:
+                return
             is_first = not self._has_news
             if is_first:
                 self._first_commit_s = time.monotonic()
@@ -281,11 +309,13 @@ class TaskStream:
                         return
                     if time.monotonic() - self._answered_s < _SHORTEST_CALL_INTERVAL_S:
                         self._look_further_ahead()
-                    commits = self._commits[:_MOST_COMMITS]
-                    self._commits = self._commits[_MOST_COMMITS:]
+                    commits = self._take_commits()
                     loss, self._loss = self._loss, None
-                    # No step is finished before all of its commits are reported.
-                    step = self._commits[0].step - 1 if self._commits else self._step
+                    step = self._step
+                    first = self._commits.first
+                    if first is not None and self.key.type is TaskType.TRAINING:
+                        # No step is finished before all of its commits are reported.
+                        step = first.step - 1
                     returned, self._returned = self._returned, []
                     # What is given back is for others: it must not come back with the reply.
                     wanted = 0 if returned else max(self._lookahead - len(self._unread), 0)
@@ -301,6 +331,16 @@ class TaskStream:
             with self._changed:
                 self._error, self._calling = error, False
                 self._changed.notify_all()
+
+    def _take_commits(self) -> list[Commit]:
+        """Takes the commits that are to be sent now.
+
+        Those with sums do not come along with each request for leases: they may be long.
+        """
+        first = self._commits.first
+        if first is not None and first.sums and self._time_to_commit_s(time.monotonic()) > 0:
+            return []
+        return self._commits.take()
 
     def _look_further_ahead(self) -> None:
         """Asks for more leases from now on, because they do not last."""
@@ -346,20 +386,23 @@ class TaskStream:
         """Returns in how many seconds the master should be called, if nothing changes."""
         if self._returned:
             return 0.0
-        ended = self._answer in (Answer.EPOCH_ENDED, Answer.END)
-        waiting = self._answer is Answer.WAIT
-        if self._has_news:
-            if self._flushing or ended or (waiting and not self._unread):
-                return 0.0
-            commit_in_s = self._first_commit_s + _COMMIT_INTERVAL_S - now_s
-        else:
-            commit_in_s = threading.TIMEOUT_MAX
-        if ended:
+        commit_in_s = self._time_to_commit_s(now_s)
+        if self._answer in (Answer.EPOCH_ENDED, Answer.END):
             lease_in_s = threading.TIMEOUT_MAX
-        elif waiting:
+        elif self._answer is Answer.WAIT:
             lease_in_s = self._answered_s + _POLL_INTERVAL_S - now_s
         elif len(self._unread) <= self._lookahead // 2:
             lease_in_s = 0.0
         else:
             lease_in_s = threading.TIMEOUT_MAX
         return min(commit_in_s, lease_in_s)
+
+    def _time_to_commit_s(self, now_s: float) -> float:
+        """Returns in how many seconds the commits should be sent, if nothing changes."""
+        if not self._has_news:
+            return threading.TIMEOUT_MAX
+        if self._flushing or self._answer in (Answer.EPOCH_ENDED, Answer.END):
+            return 0.0
+        if self._answer is Answer.WAIT and not self._unread:
+            return 0.0
+        return self._first_commit_s + _COMMIT_INTERVAL_S - now_s

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,7 @@ from elasticdl_like.time_spent import Activity, TimeSpent
 from elasticdl_like.worker.blocks import Batch
 from elasticdl_like.worker.callback_state import capture_states, restore_states, without_state
 from elasticdl_like.worker.checkpoint_policy import CheckpointPolicy
-from elasticdl_like.worker.checkpoint_reader import (
-    load_initial_weights,
-    read_callback_states,
-    restore_checkpoint,
-)
+from elasticdl_like.worker.checkpoint_reader import read_callback_states
 from elasticdl_like.worker.checkpoint_writer import CheckpointWriter
 from elasticdl_like.worker.dataset import BatchPipeline
 from elasticdl_like.worker.evaluation import Evaluator
@@ -31,8 +27,10 @@ from elasticdl_like.worker.loss_mean import LossMean
 from elasticdl_like.worker.master_client import MasterClient
 from elasticdl_like.worker.model_spec import ModelSpec
 from elasticdl_like.worker.task_stream import TaskStream
+from elasticdl_like.worker.tensorboard import Curves
 from elasticdl_like.worker.train_step import TrainStep, split_batch, zeros_like_spec
 from elasticdl_like.worker.trained_model import write_trained_model
+from elasticdl_like.worker.training_progress import TrainingProgress, load_start
 from elasticdl_like.worker.user_code import explained
 from elasticdl_like.worker.waits import awaited
 
@@ -45,35 +43,12 @@ class RoundStoppedError(Exception):
     """The round has ended after a step that its members agreed on; the model is as after it."""
 
 
-@dataclass(frozen=True)
-class TrainingProgress:
-    """What has to be known of training beside the variables, when somebody else goes on with it.
-
-    Attributes:
-        epochs_done: how many epochs have had their end, evaluation and callbacks included.
-        loss_sum: the sum of the losses of the present epoch's examples.
-        loss_weight: what these examples count together.
-        checkpoint_step: the step of the last checkpoint; 0 before the first.
-        checkpoint_age_s: how long ago it was taken.
-        stop_reason: why training ends before the next step; "" if it does not.
-        callbacks: the states of callbacks, as `capture_states` returns them.
-    """
-
-    epochs_done: int = 0
-    loss_sum: float = 0.0
-    loss_weight: float = 0.0
-    checkpoint_step: int = 0
-    checkpoint_age_s: float = 0.0
-    stop_reason: str = ""
-    callbacks: Mapping[str, Any] = field(default_factory=dict)
-
-
 class Trainer:
     """Trains one model on whatever the master leases, alone or as a member of a round.
 
     A trainer runs once. Where it goes on from an earlier step, callbacks get `on_train_begin` and
-    the epoch's `on_epoch_begin` again. In a round the chief alone has callbacks, evaluates, and
-    writes files; what follows from that for training reaches all members.
+    the epoch's `on_epoch_begin` again. In a round all members evaluate. The chief alone has the
+    results, and callbacks, and writes files; what follows from that for training reaches all.
 
     Args:
         client: the connection to the master.
@@ -114,6 +89,7 @@ class Trainer:
             epochs=config.training.num_epochs,
         )
         self._writer = CheckpointWriter(client, Path(config.checkpoint.directory))
+        self._curves = Curves("", 0)
         self._start = StartPoint()
         self._policy = CheckpointPolicy(config.checkpoint, 0, time.monotonic())
         self._is_prepared = group.in_round
@@ -155,25 +131,28 @@ class Trainer:
         taken_s = time.monotonic() - progress.checkpoint_age_s
         self._policy = CheckpointPolicy(self._config.checkpoint, progress.checkpoint_step, taken_s)
         self._step = start.step
+        if self._group.is_chief:
+            self._curves = Curves(self._config.training.tensorboard_dir, start.step)
         self._epochs_done = progress.epochs_done
         self._epoch = min(progress.epochs_done, self._config.training.num_epochs - 1)
         self._evaluated, self._evaluation = start.evaluated, start.metrics
         self._callback_states = progress.callbacks
         self._stop_reason = progress.stop_reason
-        try:
-            self._callbacks.on_train_begin()
-            self._restore_callbacks(start.step)
-            stop_reason = self._train(progress)
-            self._prepare(None)
-            # Before the job is known to be at its end: whoever takes over from here on must not
-            # train the last steps again, because the master would give it nothing to train on.
-            self._writer.wait()
-        finally:
-            self._writer.close()
-        if self._group.is_chief:
+        with closing(self._curves):
+            try:
+                self._callbacks.on_train_begin()
+                self._restore_callbacks(start.step)
+                stop_reason = self._train(progress)
+                self._prepare(None)
+                # Before the job is known to be at its end: whoever takes over from here on must
+                # not train the last steps again, because the master would give it nothing to
+                # train on.
+                self._writer.wait()
+            finally:
+                self._writer.close()
             self._finish(stop_reason)
-        # The others hold the model until everything is written.
-        self._group.share_from_chief(None)
+            # The others hold the model until everything is written.
+            self._group.share_from_chief(None)
 
     def progress(self, live: bool) -> TrainingProgress:
         """Returns how far training is.
@@ -197,10 +176,12 @@ class Trainer:
         )
 
     def _finish(self, stop_reason: str) -> None:
-        if stop_reason:
+        if stop_reason and self._group.is_chief:
             self._client.stop_training(stop_reason)
         self._train_step.finish()
         self._evaluate()
+        if not self._group.is_chief:
+            return
         self._callbacks.on_train_end(self._logs)
         if self._config.output:
             write_trained_model(self._client, self._model, Path(self._config.output))
@@ -357,6 +338,7 @@ class Trainer:
             loss = self._logged_loss.value()
             self._logged_loss = LossMean()
             _logger.info("step %d, epoch %d: loss %.5g", self._step, self._epoch + 1, loss)
+            self._curves.add_steps(self._step, loss, self._model.optimizer)
             if not math.isfinite(loss):
                 _logger.warning("the loss is %s since step %d or earlier", loss, self._step)
 
@@ -382,14 +364,15 @@ class Trainer:
             Why training is to stop, or "".
         """
         digest = self._group.model_digest() if self._has_callbacks else 0
+        if not self._config.training.evaluation_steps:
+            self._evaluate()
         has_new_model = False
         is_last = stream.job_ended or self._epoch + 1 == self._config.training.num_epochs
         if self._group.is_chief:
             self._logs = {"loss": self._epoch_loss.value()}
-            if not self._config.training.evaluation_steps:
-                self._evaluate()
             if self._evaluated is not None and self._evaluated.epoch == self._epoch:
                 self._logs |= {f"val_{name}": value for name, value in self._evaluation.items()}
+            self._curves.add_epoch(self._step, self._logs, self._model.optimizer)
             self._callbacks.on_epoch_end(self._epoch, self._logs)
             if not stop_reason and self._model.stop_training and not is_last:
                 stop_reason = f"a callback ended training after epoch {self._epoch + 1}"
@@ -426,26 +409,19 @@ class Trainer:
         self._policy.taken(self._step, time.monotonic())
 
     def _evaluate(self) -> None:
-        """Evaluates the model as it is after the last step, unless that has been done."""
+        """Evaluates the model as it is after the last step, unless that has been done.
+
+        All members take part; whether it has been done they know from where the round began.
+        """
         is_done = self._evaluated is not None and self._evaluated.step == self._step
-        if self._evaluator is None or not self._group.is_chief or not self._step or is_done:
+        if self._evaluator is None or not self._step or is_done:
             return
         key = EpochKey(TaskType.EVALUATION, self._epoch, self._step)
         self._callbacks.on_test_begin()
         with self._time_spent.measure(Activity.EVALUATING):
-            self._evaluation = self._evaluator.evaluate(key)
+            self._evaluator.take_part(key)
+            if self._group.is_chief:
+                self._evaluation = self._evaluator.finish(key)
+        self._curves.add_evaluation(key.step, self._evaluation)
         self._evaluated = key
         self._callbacks.on_test_end(dict(self._evaluation))
-
-
-def load_start(model: keras.Model, config: JobConfig, start: StartPoint) -> None:
-    """Gives a model and its optimizer, both built, the state that training starts from on disk.
-
-    Raises:
-        DataError: there is no such checkpoint, or it is damaged.
-        ModelDefinitionError: it is a checkpoint of another model.
-    """
-    if start.checkpoint:
-        restore_checkpoint(model, Path(start.checkpoint))
-    elif config.checkpoint.directory_for_init:
-        load_initial_weights(model, Path(config.checkpoint.directory_for_init))

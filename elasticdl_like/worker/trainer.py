@@ -34,12 +34,7 @@ from elasticdl_like.worker.peers import Peers, PeersLostError
 from elasticdl_like.worker.round_group import RoundGroup
 from elasticdl_like.worker.shared_step import spread_seeds
 from elasticdl_like.worker.time_report import TimeReport
-from elasticdl_like.worker.train_loop import (
-    RoundStoppedError,
-    Trainer,
-    TrainingProgress,
-    load_start,
-)
+from elasticdl_like.worker.train_loop import RoundStoppedError, Trainer
 from elasticdl_like.worker.train_step import TrainStep, split_batch, zeros_like_spec
 from elasticdl_like.worker.trainer_link import (
     TrainerEnd,
@@ -47,6 +42,7 @@ from elasticdl_like.worker.trainer_link import (
     TrainerOutcome,
     TrainerStart,
 )
+from elasticdl_like.worker.training_progress import TrainingProgress, load_start
 from elasticdl_like.worker.user_code import explained
 
 _logger = logging.getLogger(__name__)
@@ -136,7 +132,7 @@ class _Run:
             self._link.watch(lambda: (group.finished_step, peers.exchanging_s))
             progress = self._prepare(step, group, training)
             evaluator = None
-            if job.data.validation_data and peers.is_chief:
+            if job.data.validation_data:
                 evaluator = Evaluator(
                     client,
                     self._pipeline(model_config, spec, TaskType.EVALUATION, time_spent),

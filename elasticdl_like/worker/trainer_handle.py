@@ -26,7 +26,7 @@ from elasticdl_like.worker.zygote_process import ZygoteProcess
 
 _FORK_TIMEOUT_S = 5.0
 _SEND_TIMEOUT_S = 5.0
-_LONGEST_SILENCE_S = 8.0
+_LONGEST_SILENCE_S = 7.0
 # For how long a trainer that was told to end may do nothing that can be seen.
 _END_GRACE_S = 10.0
 # For how long a process may still be there that has said its last word.

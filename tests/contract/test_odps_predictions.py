@@ -136,7 +136,7 @@ def test_what_cannot_be_written(server: OdpsServer) -> None:
             output.process_task(predictions, task)
     parts = [("data", 0, 50), ("data", 50, 150), ("data", 1000, 1100), ("other", 0, 100)]
     for part in (Task(*each) for each in parts):
-        with pytest.raises(DataError, match="are not a whole task of 100 records"):
+        with pytest.raises(DataError, match="are not a whole task"):
             output.process_task(predict(part), part)
     with pytest.raises(DataError, match="this is no output of predictions"):
         output.join("{}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from elasticdl_command import Finished, run
+from inference_job import TrainedDigits, train_digits
 from odps_server import Control, odps_server_process
 
 
@@ -50,3 +51,9 @@ def odps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Control]:
         ):
             monkeypatch.setenv(f"MAXCOMPUTE_{name}", value)
         yield server
+
+
+@pytest.fixture(scope="session")
+def trained_digits(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> TrainedDigits:
+    """A model that Keras alone has trained."""
+    return train_digits(tmp_path_factory.mktemp("model"), digits)

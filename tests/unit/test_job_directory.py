@@ -158,6 +158,30 @@ def test_the_endpoint_is_that_of_a_live_master(tmp_path: Path) -> None:
     assert directory.endpoint() is None
 
 
+def test_the_link_to_the_page_is_that_of_the_running_master(tmp_path: Path) -> None:
+    directory = JobDirectory(tmp_path)
+    with directory.own():
+        directory.save_status_page("http://host:1234/")
+        assert JobDirectory(tmp_path).status_page() == "http://host:1234/"
+    assert directory.status_page() is None
+    # Killed, and the next one has no page.
+    directory.save_status_page("http://host:1234/")
+    assert directory.status_page() is None
+    with directory.own():
+        assert directory.status_page() is None
+
+
+def test_the_command_that_goes_on_outlives_the_master_and_not_the_job(tmp_path: Path) -> None:
+    directory = JobDirectory(tmp_path)
+    assert directory.resume_command() == ""
+    with directory.own():
+        directory.save_resume_command("cd 'mein Häuschen' && elasticdl train")
+    assert JobDirectory(tmp_path).resume_command() == "cd 'mein Häuschen' && elasticdl train"
+    with directory.own():
+        directory.clear()
+    assert directory.resume_command() == ""
+
+
 def test_the_quarantine_is_one_range_a_line(tmp_path: Path) -> None:
     directory = JobDirectory(tmp_path)
     ranges = [{"shard": "a", "start": 1, "end": 2}, {"shard": "two\nlines", "start": 5, "end": 9}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from elasticdl_like.errors import InvalidRequestError
-from elasticdl_like.time_shares import TimeWindow, check_seconds, time_shares
+from elasticdl_like.time_shares import TimeShares, TimeWindow, check_seconds, time_shares
 from elasticdl_like.time_spent import TimeSpent
 
 
@@ -28,7 +28,9 @@ def test_waits_are_for_what_the_input_side_does_meanwhile() -> None:
         }
     )
     assert shares is not None
-    assert shares.working == pytest.approx({"training": 0.6, "evaluating": 0.08, "saving": 0.02})
+    assert shares.working == pytest.approx(
+        {"training": 0.6, "evaluating": 0.08, "predicting": 0, "saving": 0.02}
+    )
     assert shares.waiting == pytest.approx(
         {
             "waiting_for_master": 0,
@@ -131,3 +133,9 @@ def test_a_flood_of_samples_takes_no_room() -> None:
 
 def test_totals_that_go_back_are_no_time() -> None:
     assert window_of((1, 1), (2, 0.5)).seconds()["training"] == 0
+
+
+def test_who_predicts_does_not_train() -> None:
+    assert str(TimeShares({"training": 0.0, "predicting": 0.25}, {"reading": 0.75})) == (
+        "predicting 25%, waiting for input 75% (reading 75%)"
+    )

@@ -17,7 +17,7 @@ import click
 from elasticdl_like.cli.data.quantity import format_count
 from elasticdl_like.cli.data.source import RECORDS_PER_TASK, Source, source_of
 from elasticdl_like.cli.flag import option
-from elasticdl_like.cli.options import reader_options
+from elasticdl_like.cli.flag_groups import reader_options
 
 if TYPE_CHECKING:
     from elasticdl_like.data_readers.lease_reader import LeaseReader

@@ -17,7 +17,7 @@ import numpy as np
 
 from elasticdl_like.cli.data.quantity import format_count
 from elasticdl_like.cli.data.source import Source, source_of
-from elasticdl_like.cli.options import reader_options
+from elasticdl_like.cli.flag_groups import reader_options
 from elasticdl_like.errors import ElasticdlError, PermanentError
 
 _RECORDS_COMPARED = 200  # at the beginning, in the middle and at the end

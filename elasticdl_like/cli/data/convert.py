@@ -20,7 +20,7 @@ from elasticdl_like.cli.data.progress import progress_of
 from elasticdl_like.cli.data.quantity import ByteSize, format_bytes, format_count
 from elasticdl_like.cli.data.source import source_of
 from elasticdl_like.cli.flag import option
-from elasticdl_like.cli.options import reader_options
+from elasticdl_like.cli.flag_groups import reader_options
 from elasticdl_like.errors import ConfigError
 
 _FORMATS = ("recordio", "tfrecord", "parquet")

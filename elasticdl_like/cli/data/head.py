@@ -9,7 +9,7 @@ import click
 
 from elasticdl_like.cli.data.source import RECORDS_PER_TASK, source_of
 from elasticdl_like.cli.flag import option
-from elasticdl_like.cli.options import reader_options
+from elasticdl_like.cli.flag_groups import reader_options
 
 if TYPE_CHECKING:
     from elasticdl_like.data_readers.base import RecordBatch

@@ -10,7 +10,7 @@ import click
 from elasticdl_like.cli.data.progress import progress_of
 from elasticdl_like.cli.data.quantity import format_count
 from elasticdl_like.cli.data.source import source_of
-from elasticdl_like.cli.options import reader_options
+from elasticdl_like.cli.flag_groups import reader_options
 from elasticdl_like.errors import ConfigError
 
 

@@ -13,7 +13,7 @@ import click
 from elasticdl_like.cli.data.quantity import format_bytes, format_count
 from elasticdl_like.cli.data.source import Source, source_of
 from elasticdl_like.cli.flag import option
-from elasticdl_like.cli.options import reader_options
+from elasticdl_like.cli.flag_groups import reader_options
 from elasticdl_like.errors import ElasticdlError, ReaderError
 
 if TYPE_CHECKING:

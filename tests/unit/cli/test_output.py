@@ -3,7 +3,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from elasticdl_like.cli.output import describe_progress, ledger_table, quarantine_lines
+from elasticdl_like.cli.output import (
+    describe_progress,
+    describe_trip,
+    ledger_table,
+    quarantine_lines,
+)
 from elasticdl_like.master.progress import RoundStatus
 from stand_in_job import StandInJob
 
@@ -67,3 +72,29 @@ def test_progress_names_the_workers_where_there_are_several() -> None:
     assert describe_progress(forming) == "0/3 workers  0/0 records  0 records/s"
     of_one = dataclasses.replace(of_many, workers_wanted=1, round=RoundStatus(4, "running", [0], 1))
     assert describe_progress(of_one) == "0/0 records  0 records/s"
+
+
+def test_in_a_narrow_terminal_what_matters_least_gives_way() -> None:
+    status = dataclasses.replace(
+        StandInJob().status(),
+        state="running",
+        records=5,
+        total_records=10,
+        loss=0.5,
+        remaining_s=61.0,
+        workers_wanted=2,
+        round=RoundStatus(4, "running", [1, 0], 1.0),
+    )
+    whole = "2/2 workers  5/10 records  0 records/s  loss 0.5000  1:01 left"
+    assert describe_progress(status) == describe_progress(status, len(whole)) == whole
+    assert describe_progress(status, 60) == whole.removeprefix("2/2 workers  ")
+    assert describe_progress(status, 40) == "5/10 records  0 records/s  1:01 left"
+    assert (
+        describe_progress(status, 30) == describe_progress(status, 5) == "5/10 records  1:01 left"
+    )
+
+
+def test_an_evaluation_has_no_epochs() -> None:
+    status = StandInJob().status()
+    assert describe_trip(status) == "epoch 3/5"
+    assert describe_trip(dataclasses.replace(status, kind="evaluation")) == "evaluation"

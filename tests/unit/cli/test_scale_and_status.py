@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from elasticdl_like.cli import job as job_commands
+from elasticdl_like.cli import status_source
 from elasticdl_like.cli.connection import RunningMaster
 from elasticdl_like.cli.main import elasticdl
 from elasticdl_like.config import TlsConfig
@@ -33,7 +34,7 @@ class StandInMaster(RunningMaster):
     asked: list[tuple[str, int]]
     refusal: ElasticdlError | None
 
-    def status(self) -> dict[str, Any]:
+    def status(self, details: bool = False) -> dict[str, Any]:
         return self.document | {"ledger": {}}
 
     def scale(self, num_workers: int) -> None:
@@ -51,6 +52,7 @@ def master(monkeypatch: pytest.MonkeyPatch) -> type[StandInMaster]:
         "job": "digits",
         "state": "running",
         "reason": "",
+        "kind": "training",
         "epoch": 0,
         "num_epochs": 2,
         "step": 44,
@@ -66,10 +68,11 @@ def master(monkeypatch: pytest.MonkeyPatch) -> type[StandInMaster]:
             WORKER | {"worker_id": 0, "phase": "training", "rank": 1, "step": 1044},
         ],
     }
-    monkeypatch.setattr(job_commands, "RunningMaster", StandInMaster)
-    monkeypatch.setattr(
-        job_commands, "master_of", lambda *_: StandInMaster("of-directory:1", "", TlsConfig())
-    )
+    for module in (job_commands, status_source):
+        monkeypatch.setattr(module, "RunningMaster", StandInMaster)
+        monkeypatch.setattr(
+            module, "master_of", lambda *_: StandInMaster("of-directory:1", "", TlsConfig())
+        )
     return StandInMaster
 
 
@@ -129,3 +132,15 @@ def test_status_of_a_worker_that_trains_alone(master: type[StandInMaster], tmp_p
     master.document |= {"round": None, "workers_wanted": 1, "workers": [alone]}
     lines = run("status", str(tmp_path)).stdout.splitlines()
     assert lines[2:] == ["worker 0: host pid 12, heard from 0.2 s ago"]
+
+
+def test_status_of_an_evaluation(master: type[StandInMaster], tmp_path: Path) -> None:
+    evaluation = {"epoch": 0, "step": 0, "metrics": {"accuracy": 0.75}}
+    alone = {"kind": "evaluation", "round": None, "workers": [], "evaluations": [evaluation]}
+    master.document |= alone
+    lines = run("status", str(tmp_path)).stdout.splitlines()
+    assert lines == [
+        "job digits: running",
+        "evaluation, 10 of 20 records, 5 records/s",
+        "result: accuracy 0.7500",
+    ]

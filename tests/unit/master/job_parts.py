@@ -11,6 +11,7 @@ from elasticdl_like.config import (
     CheckpointConfig,
     DataConfig,
     DistributionStrategy,
+    InferenceConfig,
     JobConfig,
     JobKind,
     ModelConfig,
@@ -44,6 +45,11 @@ Record = tuple[str, int]
 
 def training(epoch: int) -> EpochKey:
     return EpochKey(TaskType.TRAINING, epoch)
+
+
+def first_of(kind: JobKind) -> EpochKey:
+    """Returns the first epoch of a job that evaluates or predicts."""
+    return EpochKey(TaskType(kind), 0)
 
 
 def evaluation(step: int, epoch: int = 0) -> EpochKey:
@@ -92,6 +98,9 @@ def state_of(core: JobCore) -> str:
 class JobInDirectory:
     """A job and its journal; tasks of 4 records, validation of 2.
 
+    One that evaluates or predicts has no validation data, and predicts into files if it has an
+    `inference.output`.
+
     Attributes:
         core: the state.
         job: the running job.
@@ -103,6 +112,8 @@ class JobInDirectory:
         clock: Callable[[], float],
         *,
         data_only: bool = False,
+        kind: JobKind | None = None,
+        inference: InferenceConfig | None = None,
         tables: Sequence[Sequence[Shard]] = (SHARDS, VALIDATION),
         output: str = "",
         checkpoints: CheckpointConfig | None = None,
@@ -112,7 +123,7 @@ class JobInDirectory:
         self.path, self.clock = path / "journal.sqlite", clock
         config = JobConfig(
             "job",
-            DataConfig("train", "validation"),
+            DataConfig("train", "validation", "prediction"),
             ModelConfig("/zoo", "a.b.c"),
             TrainingConfig(
                 **{"minibatch_size": 2, "num_minibatches_per_task": 2, "shuffle": False}
@@ -121,15 +132,19 @@ class JobInDirectory:
             checkpoints or CheckpointConfig(directory=str(path / "checkpoints")),
             output,
             DistributionStrategy.LOCAL if workers is None else DistributionStrategy.ALL_REDUCE,
-            kind=JobKind.DATA if data_only else JobKind.TRAINING,
+            kind=kind or (JobKind.DATA if data_only else JobKind.TRAINING),
             workers=workers or WorkersConfig(),
+            inference=inference or InferenceConfig(),
         )
+        if config.task_type is not TaskType.TRAINING:
+            tables = tables[:1]
         plan = Plan(
             0,
             1 if len(tables) > 1 else None,
             config.training.records_per_task,
             config.training.num_epochs,
             config.training.seed if config.training.shuffle else None,
+            config.task_type,
         )
         self.journal = Journal(self.path, create=True)
         for number, table in enumerate(tables):

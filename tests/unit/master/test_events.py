@@ -35,6 +35,10 @@ EVENTS: list[Any] = [
     events.RoundEnded(3, [8, 9], [[9, [[2**62, 0, 4]]]], [1], 9),
     events.Scaled(4),
     events.WorkDone(),
+    events.OutputBegun('{"session": "ö"}'),
+    events.FinisherChosen(3),
+    events.PartsPublished(["part-a-00001.csv", "part-b-00001.csv"]),
+    events.OutputPublished(),
 ]
 
 

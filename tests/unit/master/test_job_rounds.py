@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,15 @@ from elasticdl_like.errors import (
 )
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.rounds import AgentPhase, Order, RoundOrder
-from elasticdl_like.tasks import Answer, Commit, Lease, LeaseRequest, Shard
+from elasticdl_like.tasks import (
+    Answer,
+    Commit,
+    Finish,
+    FinishReply,
+    Lease,
+    LeaseRequest,
+    Shard,
+)
 
 MakeJob = Callable[..., JobInDirectory]
 SHARDS = (Shard("a", 0, 24),)
@@ -210,6 +219,7 @@ def test_calls_of_a_round_that_is_over_are_refused(make_job: MakeJob, tmp_path: 
             lambda request=request: one.job.commit_and_lease(request),
             lambda number=number: one.job.heartbeat(0, "w0", 0, [], round_number=number),
             lambda number=number: one.job.report_evaluation(0, "w0", evaluation(1), {}, number),
+            lambda number=number: one.job.finishing.finish_epoch(0, "w0", evaluation(1), number),
             lambda number=number: one.job.publish(0, "w0", tmp_path / "a", tmp_path / "b", number),
             lambda number=number: one.job.publish_checkpoint(0, "w0", written, 1, {}, number),
             lambda number=number: one.job.stop_training(0, "w0", "", number),
@@ -473,3 +483,53 @@ def test_a_job_that_was_interrupted_goes_on_from_its_checkpoint(make_job: MakeJo
 def test_the_total_of_a_job_with_a_last_step(make_job: MakeJob) -> None:
     assert make_job(max_step=3).job.status().total_records == 12
     assert make_job(max_step=3, global_batch_size=3).job.status().total_records == 9
+
+
+# Evaluations of a round.
+
+
+def test_all_members_evaluate_and_one_finishes(make_job: MakeJob) -> None:
+    one = make_job(tables=(SHARDS, (Shard("v", 0, 12),)))
+    workers = begin(one, 2)
+    key = evaluation(0)
+    leases = [list(worker.call(max_leases=9, key=key).leases) for worker in workers]
+    # Of three tasks the one who comes first takes no more than leaves as many to the other.
+    assert [len(mine) for mine in leases] == [2, 1]
+    for worker, mine in zip(workers, leases, strict=True):
+        ask = one.job.finishing.finish_epoch
+        assert ask(worker.worker_id, worker.name, key, 1).finish is Finish.WAIT
+        worker.call([replace(whole(0, mine), sums=(float(len(mine)),))], 0, key)
+    check(one, *workers)
+    ask = one.job.finishing.finish_epoch
+    assert ask(1, "w1", key, 1) == FinishReply(Finish.FINISH, (3.0,))
+    one.job.report_evaluation(0, "w0", key, {"loss": 0.5}, 1)
+    assert ask(1, "w1", key, 1) == FinishReply(Finish.DONE)
+
+
+def test_leases_to_evaluate_go_back_and_those_to_train_stay(make_job: MakeJob) -> None:
+    one = make_job()
+    workers = begin(one, 2)
+    workers[0].call()
+    workers[0].call(key=evaluation(0))
+    before = [account(one.job, number)["leased"] for number in (0, 1)]
+    one.job.heartbeat(0, "w0", workers[0].sequence, [], round_number=1)
+    after = [account(one.job, number)["leased"] for number in (0, 1)]
+    assert (before[1], after) == (2, [before[0], 0])
+    assert len(workers[1].call(key=evaluation(0)).leases) == 1
+
+
+def test_an_unfinished_evaluation_is_dropped_with_its_round(make_job: MakeJob) -> None:
+    one = make_job()
+    workers = begin(one, 2)
+    key = evaluation(0)
+    workers[0].call([replace(whole(0, workers[0].call(key=key).leases), sums=(7.0,))], 0, key)
+    one.job.lose(1, "gone")
+    poll(workers[0], RoundWorker(one.job, "w2", 2))
+    assert workers[0].trains
+    leases = workers[0].call(key=key).leases
+    workers[0].call([replace(whole(0, leases), sums=(1.0,))], 0, key)
+    assert workers[0].plan is not None
+    number = workers[0].plan.number
+    assert number > 1
+    reply = one.job.finishing.finish_epoch(0, "w0", key, number)
+    assert reply == FinishReply(Finish.FINISH, (1.0,))

@@ -1,10 +1,15 @@
-"""A job, its queue and its journal against a simple model: which record was used how often."""
+"""A job, its queue and its journal against a simple model: which record was used how often.
+
+Of every kind: what an evaluation adds up, and the files of a prediction, are those of the records
+that are counted, exactly.
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +24,27 @@ from job_parts import (
     Record,
     Worker,
     evaluation,
+    first_of,
     records_at,
     state_of,
     training,
 )
 
+from elasticdl_like.config import InferenceConfig, JobKind
 from elasticdl_like.errors import InvalidRequestError, UnknownWorkerError
-from elasticdl_like.tasks import Answer, Commit, EpochKey, Interval, Lease, LeaseReply, Shard
+from elasticdl_like.prediction_outputs.files import OutputFolder
+from elasticdl_like.tasks import (
+    Answer,
+    Commit,
+    EpochKey,
+    Finish,
+    Interval,
+    Lease,
+    LeaseReply,
+    Shard,
+    TaskType,
+)
 
-NUM_EPOCHS = 2
 MEMORY = Path("/dev/shm")  # so many small files would be waited for
 AT_STEP = evaluation(1)
 VALIDATION = (Shard("v", 0, 9),)
@@ -36,6 +53,30 @@ TABLES = {
     "one task": (Shard("a", 3, 4),),
     "several shards": (Shard("a", 100, 13), Shard("b", 0, 4), Shard("c", 10, 6)),
 }
+
+
+def sums_of(records: list[Record]) -> tuple[float, ...]:
+    """Returns what records add up to; a record's part of it tells which it is."""
+    values = [ord(name) * 1000 + index + 0.125 for name, index in records]
+    return (float(len(values)), sum(values), sum(value * value for value in values))
+
+
+def part_of(step: int) -> str:
+    return f"part-w-{step:05}.csv"
+
+
+class Folder(OutputFolder):
+    """Keeps the names of the parts only."""
+
+    def __init__(self) -> None:
+        self.published: list[str] = []
+        self.said: Mapping[str, Any] | None = None
+
+    def publish(self, name: str) -> None:
+        self.published.append(name)
+
+    def finish(self, document: Mapping[str, Any]) -> None:
+        self.said = document
 
 
 def records_in(shards: tuple[Shard, ...]) -> set[Record]:
@@ -75,35 +116,41 @@ class JobMachine(RuleBasedStateMachine):
     @initialize(
         table=st.sampled_from(sorted(TABLES)),
         seed=st.sampled_from([None, 0, 2**63]),
-        data_only=st.booleans(),
+        kind=st.sampled_from(JobKind),
         data=st.data(),
     )
-    def start(self, table: str, seed: int | None, data_only: bool, data: st.DataObject) -> None:
+    def start(self, table: str, seed: int | None, kind: JobKind, data: st.DataObject) -> None:
         shards = TABLES[table]
+        self.trains = kind is JobKind.TRAINING
+        self.has_result_of_its_own = kind in (JobKind.EVALUATION, JobKind.PREDICTION)
+        self.type = first_of(kind).type if self.has_result_of_its_own else TaskType.TRAINING
+        self.num_epochs = 1 if self.has_result_of_its_own else 2
         self.directory = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
         self.clock = Clock()
         self.one = JobInDirectory(
             self.directory,
             self.clock,
-            data_only=data_only,
+            kind=kind,
+            inference=InferenceConfig(output="/out" if kind is JobKind.PREDICTION else ""),
             tables=(shards, VALIDATION),
-            num_epochs=NUM_EPOCHS,
+            num_epochs=self.num_epochs,
             shuffle=seed is not None,
             seed=seed or 0,
             max_quarantined_records=10**6,
         )
-        self.data_only = data_only
         self.all = defaultdict(lambda: records_in(shards), {AT_STEP: records_in(VALIDATION)})
         self.bad = set(data.draw(st.lists(st.sampled_from(sorted(records_in(shards))), max_size=3)))
         self.failed: set[Record] = set()
         self.members: dict[str, Member] = {}
         self.retired: list[Worker] = []
         self.log: list[tuple[EpochKey, Record]] = []
-        # For each published step, how long the log was when it was marked; the same for marks.
+        # For each published step, how much was trained when it was marked; the same for marks.
         self.published = {0: 0}
         self.marked: dict[int, int] = {}
         self.step = self.names = 0
-        self.has_split = False
+        self.has_split = self.has_result = False
+        self.parts: dict[str, int] = {}
+        self.folder = Folder()
 
     def teardown(self) -> None:
         if hasattr(self, "one"):
@@ -113,18 +160,29 @@ class JobMachine(RuleBasedStateMachine):
     def draw_member(self, data: st.DataObject) -> Member:
         return self.members[data.draw(st.sampled_from(sorted(self.members)))]
 
+    @property
+    def trained(self) -> list[tuple[EpochKey, Record]]:
+        return [each for each in self.log if each[0] != AT_STEP]
+
+    def own(self, epoch: int) -> EpochKey:
+        return EpochKey(self.type, epoch)
+
+    def draw_key(self, member: Member, evaluates: bool) -> EpochKey:
+        between = evaluates and not self.has_result_of_its_own
+        return AT_STEP if between else self.own(member.epoch)
+
     # What the model does.
 
     def adopt(self) -> None:
         """Nobody has the model any more: back to the newest checkpoint."""
         step = max(self.published)
-        self.log = [each for each in self.log[: self.published[step]] if each[0] != AT_STEP]
+        self.log = self.trained[: self.published[step]]
         self.marked = {each: length for each, length in self.marked.items() if each <= step}
 
     def forget(self, member: Member) -> None:
         del self.members[member.worker.name]
         self.retired.append(member.worker)
-        if not self.data_only:
+        if self.trains:
             self.adopt()
 
     def ask(
@@ -142,8 +200,14 @@ class JobMachine(RuleBasedStateMachine):
         for held, count, problem in parts:
             self.step += 1
             start, end = held.next_position, held.next_position + count
-            commits.append(Commit(self.step, [Interval(held.lease.token, start, end)], problem))
-            used[self.step] = (held, records_at(held.lease, start, end), problem)
+            records = records_at(held.lease, start, end)
+            commit = Commit(self.step, [Interval(held.lease.token, start, end)], problem)
+            if key.type is TaskType.EVALUATION:
+                commit = replace(commit, sums=sums_of(records))
+            elif key.type is TaskType.PREDICTION and not problem:
+                commit = replace(commit, part=part_of(self.step))
+            commits.append(commit)
+            used[self.step] = (held, records, problem)
             held.next_position = end
         if mark:
             commits.append(Commit(self.step, [], mark=True))
@@ -154,20 +218,22 @@ class JobMachine(RuleBasedStateMachine):
             assert member.worker.repeat() == reply
         for step, (held, records, problem) in used.items():
             if step in reply.fenced_steps:
-                assert key == AT_STEP
+                assert key.type is not TaskType.TRAINING
                 assert self.has_split
                 member.held.pop(held.lease.token, None)
             elif problem:
                 self.failed.update(records)
             else:
                 self.log += [(key, record) for record in records]
+                if key.type is TaskType.PREDICTION:
+                    self.parts[part_of(step)] = len(records)
         for token in returned:
             del member.held[token]
         for held, _, _ in parts:
             if not held.left:
                 member.held.pop(held.lease.token, None)
         if mark:
-            self.marked[self.step] = len(self.log)
+            self.marked[self.step] = len(self.trained)
         for lease in reply.leases:
             member.held[lease.token] = Held(key, lease, lease.start_position)
         if reply.answer is Answer.EPOCH_ENDED:
@@ -203,13 +269,13 @@ class JobMachine(RuleBasedStateMachine):
     def register(self, requested: bool) -> None:
         self.names += 1
         name = f"incarnation {self.names}"
-        if not self.data_only and self.members:
+        if self.trains and self.members:
             with pytest.raises(InvalidRequestError):
                 Worker(self.one.job, name)
             return
         worker = Worker(self.one.job, name, self.names if requested else None)
         assert Worker(self.one.job, name).worker_id == worker.worker_id
-        if not self.data_only:
+        if self.trains:
             assert worker.start.step == max(self.published)
         self.members[name] = Member(worker, worker.start.epoch)
 
@@ -221,7 +287,7 @@ class JobMachine(RuleBasedStateMachine):
     )
     def request(self, data: st.DataObject, evaluates: bool, repeat: str) -> None:
         member = self.draw_member(data)
-        key = AT_STEP if evaluates else training(member.epoch)
+        key = self.draw_key(member, evaluates)
         parts, returned = [], []
         for held in member.holds(key):
             what = data.draw(st.sampled_from(["commit", "commit", "return", "keep"]))
@@ -229,7 +295,7 @@ class JobMachine(RuleBasedStateMachine):
                 parts.append(self.part(data, held))
             elif what == "return" and held.is_untouched:
                 returned.append(held.lease.token)
-        trains = not self.data_only and not evaluates and member.epoch < NUM_EPOCHS
+        trains = self.trains and key != AT_STEP and member.epoch < self.num_epochs
         mark = trains and self.step > 0 and data.draw(st.booleans())
         self.ask(member, key, parts, data.draw(st.integers(0, 4)), returned, mark, repeat)
 
@@ -237,7 +303,7 @@ class JobMachine(RuleBasedStateMachine):
     @rule(data=st.data(), evaluates=st.sampled_from([False, False, True]))
     def use_all_there_is(self, data: st.DataObject, evaluates: bool) -> None:
         member = self.draw_member(data)
-        key = AT_STEP if evaluates else training(member.epoch)
+        key = self.draw_key(member, evaluates)
         for _ in range(200):
             parts = [
                 (
@@ -267,6 +333,8 @@ class JobMachine(RuleBasedStateMachine):
             member.worker.repeat()
         member.worker.last = right
         for held in member.held.values():
+            if self.has_split and held.key.type is not TaskType.TRAINING:
+                continue  # what it has committed may be all that was left to it
             wrong = Interval(held.lease.token, held.next_position + shift, held.next_position + 3)
             with pytest.raises(InvalidRequestError):
                 member.worker.call([Commit(1, [wrong])], 1, held.key)
@@ -286,10 +354,9 @@ class JobMachine(RuleBasedStateMachine):
     @rule(data=st.data(), leaves=st.booleans())
     def lose(self, data: st.DataObject, leaves: bool) -> None:
         member = self.draw_member(data)
-        if not self.data_only and self.one.core.queue.ended:
+        is_done = self.one.core.queue.ended and (self.has_result or not self.has_result_of_its_own)
+        if is_done and (self.trains or len(self.members) == 1):
             return  # the job would be over
-        if self.data_only and len(self.members) == 1 and self.one.core.queue.ended:
-            return
         if leaves:
             member.worker.leave()
         else:
@@ -308,11 +375,11 @@ class JobMachine(RuleBasedStateMachine):
             with pytest.raises(UnknownWorkerError):
                 call()
 
-    @precondition(lambda self: self.step and self.members and not self.data_only)
+    @precondition(lambda self: self.step and self.members and self.trains)
     @rule()
     def publish(self) -> None:
         (member,) = self.members.values()
-        if member.epoch < NUM_EPOCHS and self.step not in self.marked:
+        if member.epoch < self.num_epochs and self.step not in self.marked:
             self.ask(member, training(member.epoch), [], 2, [], mark=True)
         if not self.marked:
             return
@@ -338,19 +405,59 @@ class JobMachine(RuleBasedStateMachine):
         for worker in self.retired:
             worker.job = job
         job.adopt_if_alone()
-        if not self.data_only and not self.members:
+        if self.trains and not self.members:
             self.adopt()
 
     @precondition(lambda self: len(self.members) > 1)
     @rule(data=st.data())
-    def wait_for_a_slow_evaluation(self, data: st.DataObject) -> None:
-        member = self.draw_member(data)
+    def wait_for_a_slow_worker(self, data: st.DataObject) -> None:
+        names = data.draw(st.permutations(sorted(self.members)))
+        slow, waiting = self.members[names[0]], self.members[names[1]]
+        key = self.draw_key(slow, evaluates=True)
+        self.ask(slow, key, [], 9, [])
         for each in self.members.values():
             each.worker.beat(each.worker.last.sequence, each.held)
-        self.clock.now_s += 2.5
-        if self.ask(member, AT_STEP, [], 1, []).answer is Answer.WAIT:
+        self.clock.now_s += 15.5 if self.type is TaskType.PREDICTION else 2.5
+        if self.ask(waiting, key, [], 1, []).answer is Answer.WAIT:
             self.one.job.tick()
             self.has_split = True
+        parts = [(held, held.left, "") for held in slow.holds(key)]
+        if parts and data.draw(st.booleans()):
+            self.ask(slow, key, parts, 0, [])
+
+    @precondition(lambda self: self.members and self.has_result_of_its_own)
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        worker, key = self.draw_member(data).worker, self.own(0)
+        job = self.one.job
+        reply = job.finishing.finish_epoch(worker.worker_id, worker.name, key)
+        if not self.one.core.queue.ended:
+            assert reply.finish is Finish.WAIT
+        elif self.has_result:
+            assert reply.finish is Finish.DONE
+        elif self.type is TaskType.EVALUATION:
+            assert reply.finish is Finish.FINISH
+            used = [record for _, record in self.log]
+            assert reply.sums == (sums_of(used) if used else ())
+            job.report_evaluation(worker.worker_id, worker.name, key, {"loss": 0.5})
+            self.has_result = True
+        else:
+            assert reply.finish is Finish.WAIT
+
+    @precondition(lambda self: self.type is TaskType.PREDICTION)
+    @rule()
+    def publish_files(self) -> None:
+        if not self.members and self.one.core.queue.ended:
+            return  # the job would be over
+        before = [*self.folder.published]
+        self.one.job.output_files.publish(self.folder)
+        # Those that the job was told of, each once: it was told of no failure.
+        assert self.folder.published[: len(before)] == before
+        assert self.folder.published == list(self.parts)
+        assert (self.folder.said is not None) == self.one.core.queue.ended
+        if self.folder.said is not None:
+            self.has_result = True
+            assert self.folder.said["records"] == len(self.log)
 
     # Invariants.
 
@@ -376,20 +483,32 @@ class JobMachine(RuleBasedStateMachine):
             ]
             # Of a lease that was split its worker does not know.
             assert entry.leased <= sum(leased)
-            assert entry.leased == sum(leased) or (entry.key == AT_STEP and self.has_split)
+            may_be_cut = entry.key.type is not TaskType.TRAINING and self.has_split
+            assert entry.leased == sum(leased) or may_be_cut
+
+    @invariant()
+    def what_is_added_up_is_of_what_is_counted(self) -> None:
+        for epoch in self.one.core.queue.epochs():
+            if epoch.key.type is TaskType.EVALUATION:
+                used = [record for key, record in self.log if key == epoch.key]
+                assert tuple(epoch.sums) == (sums_of(used) if used else ())
+        output = self.one.core.output
+        if output is not None:
+            assert output.parts == self.parts
+            assert sum(self.parts.values()) == len(self.log)
 
     @invariant()
     def epochs_do_not_overlap(self) -> None:
         queue = self.one.core.queue
-        begun = [entry for entry in queue.ledger() if entry.key != AT_STEP]
+        begun = [entry for entry in queue.ledger() if entry.key.type is self.type]
         assert [entry.key.epoch for entry in begun] == list(range(len(begun)))
-        assert all(entry.ended for entry in begun[: queue.training_epoch])
+        assert all(entry.ended for entry in begun[: queue.epoch_number])
 
 
 JobMachine.TestCase.settings = settings(
     derandomize=True,
     deadline=None,
-    max_examples=20,
+    max_examples=60,
     stateful_step_count=40,
     database=None,
     phases=[Phase.generate],

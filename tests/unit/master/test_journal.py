@@ -159,11 +159,11 @@ def test_another_database(path: Path) -> None:
         Journal(path, create=False)
 
 
-@pytest.mark.parametrize(("version", "age"), [(1, "an older"), (3, "a newer")])
+@pytest.mark.parametrize(("version", "age"), [(2, "an older"), (4, "a newer")])
 def test_another_version(path: Path, journal: Journal, version: int, age: str) -> None:
     journal.close()
     edit(path, f"PRAGMA user_version = {version}")
-    with pytest.raises(JournalError, match=rf"{age} version .*\(format {version}, .* reads 2\)"):
+    with pytest.raises(JournalError, match=rf"{age} version .*\(format {version}, .* reads 3\)"):
         Journal(path, create=False)
 
 

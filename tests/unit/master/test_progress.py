@@ -96,6 +96,7 @@ def test_the_status_is_json() -> None:
             "phase": "training",
             "rank": 1,
             "step": 7,
+            "records_per_s": 0.0,
         }
     ]
     assert plain["round"] == {"number": 3, "state": "running", "members": [2, 0], "since_s": 1.5}

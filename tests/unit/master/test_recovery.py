@@ -169,7 +169,7 @@ def test_a_job_with_more_epochs_than_before_is_not_finished(one: JobInDirectory)
     one.job.stop_training(0, "w", "enough")
     one.job.interrupt()
     one.core.queue._stopped = False
-    one.core.queue._training_epoch = 3  # as if all were trained
+    one.core.queue._epoch_number = 3  # as if all were trained
     assert one.core.queue.ended
     one.core.apply(gone_on(one.core, num_epochs=4), 0.0)
     assert one.core.state is JobState.RUNNING

@@ -45,7 +45,7 @@ def test_a_reader_of_the_user_gets_everything_in_its_process(
     tmp_path: Path, params: dict[str, int]
 ) -> None:
     (tmp_path / "a_model_file.py").write_text(MODEL_FILE)
-    data = DataConfig("here", "there", "CustomDataReader", params)
+    data = DataConfig("here", "there", custom_data_reader="CustomDataReader", reader_params=params)
     model = ModelConfig(str(tmp_path), "a_model_file.custom_model")
     config = JobConfig("job", data, model, index_dir="/kept")
     count = params.get("count", 1)

@@ -12,7 +12,14 @@ import pytest
 from job_parts import Record, Worker, account, records_of, training, whole
 
 from elasticdl_command import eventually
-from elasticdl_like.config import CheckpointConfig, DataConfig, JobConfig, ModelConfig
+from elasticdl_like.config import (
+    CheckpointConfig,
+    DataConfig,
+    InferenceConfig,
+    JobConfig,
+    JobKind,
+    ModelConfig,
+)
 from elasticdl_like.config import TrainingConfig as Training
 from elasticdl_like.data_readers.recordio.writer import RecordIOWriter
 from elasticdl_like.errors import (
@@ -28,7 +35,7 @@ from elasticdl_like.master.main import MasterConfig, run_master
 from elasticdl_like.master.recovery import recover
 from elasticdl_like.master.reports import load_ledger, load_status, verify_ledger
 from elasticdl_like.master.start import begin
-from elasticdl_like.tasks import Commit, Lease
+from elasticdl_like.tasks import Answer, Commit, EpochKey, Lease, TaskType
 
 
 def write_shard(path: Path, number: int) -> None:
@@ -213,6 +220,58 @@ def test_what_is_quarantined_is_written_down_as_it_grows(data: Path) -> None:
             sizes.append([json.loads(line)["end"] - json.loads(line)["start"] for line in lines])
         assert [2] in sizes  # one range, that grew
         assert [1] in sizes
+
+
+def test_a_job_that_evaluates_has_one_epoch_in_the_natural_order(data: Path) -> None:
+    flags = config(data, shuffle=True, num_epochs=2)
+    evaluates = dataclasses.replace(
+        flags,
+        data=DataConfig("", validation_data=str(data)),
+        kind=JobKind.EVALUATION,
+        inference=InferenceConfig(model_path="/a.keras"),
+    )
+    with run_master(evaluates, master(data)) as one:
+        worker, key = Worker(one.job), EpochKey(TaskType.EVALUATION, 0)
+        leases = worker.call(max_leases=99, key=key).leases
+        assert [record for lease in leases for record in records_of(lease)] == [
+            *((str(data / "a.recordio"), index) for index in range(6)),
+            *((str(data / "b.recordio"), index) for index in range(4)),
+        ]
+        worker.call([whole(1, leases)], 0, key)
+        assert (one.job.status().num_epochs, one.job.status().total_records) == (1, 10)
+        one.job.flush()
+    # Half of the records by one model and half by another would be of no use.
+    other = dataclasses.replace(evaluates, inference=InferenceConfig(model_path="/b.keras"))
+    with (
+        pytest.raises(JobDirectoryError, match=r"other flags \(inference\)"),
+        run_master(other, master(data)),
+    ):
+        pytest.fail("another model")
+    with run_master(evaluates, master(data)) as one:
+        one.job.lose(worker.worker_id, "its process is gone")
+        assert one.job.state is JobState.RUNNING  # it has no result
+        worker = Worker(one.job, "again")
+        assert worker.call(key=key).answer is Answer.EPOCH_ENDED
+        one.job.report_evaluation(worker.worker_id, worker.name, key, {"loss": 0.5})
+        worker.leave()
+        assert one.job.state is JobState.FINISHED
+    assert verify_ledger(data.parent / "job") == []
+    write_shard(data / "a.recordio", 7)
+    (difference,) = verify_ledger(data.parent / "job")
+    assert difference.startswith("the evaluation data has changed: ")
+
+
+def test_what_is_to_be_predicted_is_named_when_it_is_not_there(data: Path) -> None:
+    predicts = dataclasses.replace(
+        config(data),
+        data=DataConfig("", prediction_data=str(data / "nothing")),
+        kind=JobKind.PREDICTION,
+    )
+    with (
+        pytest.raises(DataError, match=r"--prediction_data: .*nothing"),
+        run_master(predicts, master(data)),
+    ):
+        pytest.fail("no data")
 
 
 # Other data.

@@ -35,13 +35,15 @@ def test_a_job_of_two_epochs() -> None:
         assert ask(one, 6, key(epoch), 1) == (Answer.WAIT, [])
         assert not one.ended
         assert one.commit(5, key(epoch), whole(epoch + 1, leases))
-        assert one.training_epoch == epoch + 1
+        assert one.epoch_number == epoch + 1
         assert one.last_step == epoch + 1
     assert one.ended
     assert ask(one, 6, key(1), 1) == (Answer.EPOCH_ENDED, [])
     assert ask(one, 6, key(2), 1) == (Answer.END, [])
     assert [entry.missing for entry in one.ledger()] == [0, 0]
-    assert one.training_ledger() == one.ledger()[1]
+    last = one.last_epoch()
+    assert last is not None
+    assert last.ledger() == one.ledger()[1]
 
 
 def test_no_more_leases_than_asked_for() -> None:
@@ -134,7 +136,7 @@ def test_an_evaluation_is_opened_by_its_first_request_and_never_shuffled() -> No
     assert ask(one, 0, evaluation(7), 5) == (Answer.EPOCH_ENDED, [])
     assert ask(one, 0, evaluation(8), 5)[0] is Answer.LEASED
     assert one.last_step == 0  # evaluating is not a step of training
-    assert one.training_epoch == 0
+    assert one.epoch_number == 0
 
 
 def test_nothing_to_evaluate_or_predict() -> None:

@@ -53,7 +53,7 @@ def train(
 
 def finish_epoch(one: TaskQueue, epoch: int, step: int = 100) -> list[Record]:
     found = []
-    while one.training_epoch == epoch and not one.ended:
+    while one.epoch_number == epoch and not one.ended:
         found += train(one, epoch, step)
     return found
 
@@ -79,9 +79,9 @@ def test_the_start_can_always_be_gone_back_to() -> None:
     one = queue()
     train(one, 0, 1, 2)
     one.adopt(0)
-    assert (one.last_step, one.training_epoch, one.ledger()[0].committed) == (0, 0, 0)
+    assert (one.last_step, one.epoch_number, one.ledger()[0].committed) == (0, 0, 0)
     assert finish_epoch(one, 0) == ALL
-    assert one.training_epoch == 1
+    assert one.epoch_number == 1
     one.adopt(0)
     assert [entry.key for entry in one.ledger()] == [training(0)]
     assert finish_epoch(one, 0) == ALL
@@ -116,7 +116,7 @@ def test_back_into_an_earlier_epoch(seed: int | None) -> None:
     rest = finish_epoch(one, 0)
     train(one, 1, 10)
     one.adopt(2)
-    assert one.training_epoch == 0
+    assert one.epoch_number == 0
     assert [entry.key for entry in one.ledger()] == [training(0)]
     assert answer(one, 0) is Answer.LEASED
     one.take_back(0, lost=True)
@@ -134,7 +134,7 @@ def test_a_mark_at_the_end_of_an_epoch_is_at_the_start_of_the_next() -> None:
     one.marks.publish(4, "/c/4", 0)
     train(one, 1, 5)
     one.adopt(4)
-    assert (one.training_epoch, one.ledger()[0].missing, one.ledger()[1].committed) == (1, 0, 0)
+    assert (one.epoch_number, one.ledger()[0].missing, one.ledger()[1].committed) == (1, 0, 0)
     assert finish_epoch(one, 1) == ALL
 
 
@@ -275,7 +275,7 @@ def test_a_job_goes_on_from_anothers_mark_with_another_task_size(
     assert mark is not None
     mark = Mark(**json.loads(json.dumps(mark.to_plain())))
     second = TaskQueue(TABLES, Plan(0, 1, records_per_task, 2, seed), mark)
-    assert (second.last_step, second.training_epoch) == (3, 0)
+    assert (second.last_step, second.epoch_number) == (3, 0)
     rest = finish_epoch(second, 0)
     assert sorted([*before, records_of(lease)[0], *rest]) == sorted(ALL)
     assert {each.size <= records_per_task for each in ask(second, 1, 99)} == {True}
@@ -346,7 +346,7 @@ def test_two_changes_add_up() -> None:
 def test_json_at_any_moment() -> None:
     one = queue(2, seed=8)
     for step in range(1, 12):
-        epoch = one.training_epoch
+        epoch = one.epoch_number
         if one.ended:
             break
         leases = ask(one, epoch, 2, worker=step % 2)

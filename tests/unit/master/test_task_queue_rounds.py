@@ -114,9 +114,9 @@ def test_the_epoch_ends_when_all_of_it_is_firm() -> None:
     one.commit(0, KEY, whole(1, ask(one, 0)))
     assert answer(one, 1) is Answer.WAIT
     one.report_step(0, 1)
-    assert (answer(one, 0), one.training_epoch) == (Answer.WAIT, 0)
+    assert (answer(one, 0), one.epoch_number) == (Answer.WAIT, 0)
     one.report_step(1, 1)
-    assert (answer(one, 0), one.training_epoch) == (Answer.EPOCH_ENDED, 1)
+    assert (answer(one, 0), one.epoch_number) == (Answer.EPOCH_ENDED, 1)
     assert one.ledger()[0].missing == 0
 
 
@@ -130,8 +130,8 @@ def test_commits_are_checked_against_what_is_reported() -> None:
     assert not one.commit(1, KEY, used((a, 2, 4), step=1))
     assert one.commit(0, KEY, used((a, 2, 4), step=2))
     assert not one.commit(0, KEY, used((a, 2, 4), step=2))  # the lease is used up
-    assert one.unlisted(0, 1, ()) == []
-    assert one.unlisted(1, 1, ()) == [b]
+    assert list(one.live_tokens(KEY)) == [b]
+    assert one.unlisted(1, 1, ()) == []  # it belongs to the round
     assert account(one) == (0, 4, 4, 4)
     assert one.ledger()[0].reports_fenced == 2
 
@@ -294,11 +294,11 @@ def test_the_epoch_may_end_with_the_round() -> None:
     last = ask(one, 0)[0].token
     one.end_round([1, 2, 3], [use(2, (last, 0, 4)), use(3, (last, 3, 4))])
     assert (account(one), account(one, 1)) == ((12, 0, 0, 0), (0, 0, 0, 12))
-    assert one.training_epoch == 1
+    assert one.epoch_number == 1
     marks = [one.marks.adoptable(step) for step in (1, 2, 3)]
     assert [mark.epoch for mark in marks if mark] == [0, 1, 1]
     one.adopt(1)
-    assert (account(one), one.training_epoch, len(one.ledger())) == ((8, 0, 0, 4), 0, 1)
+    assert (account(one), one.epoch_number, len(one.ledger())) == ((8, 0, 0, 4), 0, 1)
 
 
 def test_a_round_may_end_after_the_last_epoch() -> None:

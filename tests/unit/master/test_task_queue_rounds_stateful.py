@@ -101,7 +101,7 @@ class Walk:
 
     @property
     def over(self) -> bool:
-        return self.queue.training_epoch == NUM_EPOCHS
+        return self.queue.epoch_number == NUM_EPOCHS
 
     @property
     def all_seen(self) -> list[Use]:
@@ -110,7 +110,7 @@ class Walk:
     def lease_for(self, worker: int, max_leases: int) -> None:
         member = self.members[worker]
         member.sequence += 1
-        epoch = self.queue.training_epoch
+        epoch = self.queue.epoch_number
         answer, leases = self.queue.request(
             LeaseRequest(worker, "", member.sequence, key(epoch), max_leases=max_leases)
         )
@@ -128,7 +128,7 @@ class Walk:
         member.finished = self.step
         if member.share:
             commit = Commit(self.step, member.share)
-            member.unsent.append((self.queue.training_epoch, commit))
+            member.unsent.append((self.queue.epoch_number, commit))
             member.share = []
 
     def send_from(self, worker: int, count: int) -> None:
@@ -211,12 +211,12 @@ class Walk:
             interval = held.take(min(self.chance.randint(1, 2), held.left))
             self.given_up.update(held.uses(interval))
             commit = Commit(member.finished, [interval], self.chance.choice(["", "torn"]))
-            member.unsent.append((self.queue.training_epoch, commit))
+            member.unsent.append((self.queue.epoch_number, commit))
 
     def mark(self) -> None:
         member = self.members[self.some_worker()]
         commit = Commit(member.finished, [], mark=True)
-        member.unsent.append((min(self.queue.training_epoch, NUM_EPOCHS - 1), commit))
+        member.unsent.append((min(self.queue.epoch_number, NUM_EPOCHS - 1), commit))
 
     def publish(self) -> None:
         step = min(self.marked, default=None)
@@ -281,14 +281,15 @@ class Walk:
     def check_tentative(self) -> None:
         assert self.queue.firm_step == self.queue.last_step == min(self.reported.values())
         tentative = sum(size for step, size in self.sent if step > self.queue.firm_step)
-        entry = self.queue.training_ledger()
-        assert entry is not None
+        epoch = self.queue.last_epoch()
+        assert epoch is not None
+        entry = epoch.ledger()
         assert entry.tentative == tentative
         assert entry.ended == self.over
 
     def check_ended_epochs(self) -> None:
         seen = set(self.all_seen)
-        for epoch in range(self.queue.training_epoch):
+        for epoch in range(self.queue.epoch_number):
             missing = {(epoch, record) for record in self.all_records} - seen
             assert missing <= self.given_up
 

@@ -40,8 +40,14 @@ TABLES = {
 Record = tuple[str, int]
 
 
-def key(epoch: int) -> EpochKey:
-    return EpochKey(TaskType.TRAINING, epoch)
+def key_of(queue: TaskQueue, epoch: int) -> EpochKey:
+    return EpochKey(queue.plan.task_type, epoch)
+
+
+def sums_of(records: Sequence[Record]) -> tuple[float, ...]:
+    """Returns how many there are, and what tells which they are."""
+    values = [ord(name) * 1000 + index + 0.125 for name, index in records]
+    return (float(len(values)), sum(values), sum(value * value for value in values))
 
 
 def records_of(lease: Lease) -> list[Record]:
@@ -56,13 +62,14 @@ def records_of(lease: Lease) -> list[Record]:
     ]
 
 
-def make_queue(table: str, seed: int | None) -> TaskQueue:
+def make_queue(table: str, seed: int | None, task_type: TaskType = TaskType.TRAINING) -> TaskQueue:
     shards, records_per_task = TABLES[table]
-    return TaskQueue([shards], Plan(0, None, records_per_task, NUM_EPOCHS, seed))
+    return TaskQueue([shards], Plan(0, None, records_per_task, NUM_EPOCHS, seed, task_type))
 
 
 def ask(queue: TaskQueue, worker: int, epoch: int, max_leases: int) -> tuple[Answer, list[Lease]]:
-    return queue.request(LeaseRequest(worker, "", 1, key(epoch), max_leases=max_leases))
+    key = key_of(queue, epoch)
+    return queue.request(LeaseRequest(worker, "", 1, key, max_leases=max_leases))
 
 
 @cache
@@ -72,11 +79,11 @@ def order_for_one_worker(table: str, seed: int | None) -> list[list[Record]]:
     epochs = []
     for epoch in range(NUM_EPOCHS):
         found: list[Record] = []
-        while not found or queue.training_epoch == epoch:
+        while not found or queue.epoch_number == epoch:
             _, (lease,) = ask(queue, 0, epoch, 1)
             found += records_of(lease)
             interval = Interval(lease.token, lease.start_position, lease.end_position)
-            assert queue.commit(0, key(epoch), Commit(1, [interval]))
+            assert queue.commit(0, key_of(queue, epoch), Commit(1, [interval]))
         epochs.append(found)
     return epochs
 
@@ -101,9 +108,13 @@ class Held:
 
 
 class TaskQueueMachine(RuleBasedStateMachine):
-    @initialize(table=st.sampled_from(sorted(TABLES)), seed=st.sampled_from([None, 0, 1, 2**63]))
-    def start(self, table: str, seed: int | None) -> None:
-        self.queue = make_queue(table, seed)
+    @initialize(
+        table=st.sampled_from(sorted(TABLES)),
+        seed=st.sampled_from([None, 0, 1, 2**63]),
+        task_type=st.sampled_from(TaskType),
+    )
+    def start(self, table: str, seed: int | None, task_type: TaskType) -> None:
+        self.queue = make_queue(table, seed, task_type)
         self.expected_order = order_for_one_worker(table, seed)
         shards, _ = TABLES[table]
         self.all_records = {
@@ -116,6 +127,9 @@ class TaskQueueMachine(RuleBasedStateMachine):
         self.dead: list[Held] = []
         self.granted_tokens: set[int] = set()
         self.begin_epoch()
+
+    def key(self, epoch: int) -> EpochKey:
+        return key_of(self.queue, epoch)
 
     def begin_epoch(self) -> None:
         self.waiting = set(self.all_records)
@@ -163,7 +177,8 @@ class TaskQueueMachine(RuleBasedStateMachine):
             intervals.append(held.interval(count))
             records += held.records[held.done : held.done + count]
             held.done += count
-        assert self.queue.commit(worker, key(self.epoch), Commit(self.step, intervals))
+        commit = Commit(self.step, intervals, sums=sums_of(records))
+        assert self.queue.commit(worker, self.key(self.epoch), commit)
         assert len(set(records)) == len(records)
         assert not self.committed.intersection(records)
         self.committed.update(records)
@@ -222,7 +237,8 @@ class TaskQueueMachine(RuleBasedStateMachine):
         for held in others:
             intervals.insert(0, held.interval(1))
         self.step += 1
-        assert not self.queue.commit(stale.worker, key(self.epoch), Commit(self.step, intervals))
+        commit = Commit(self.step, intervals, sums=(1.0, 2.0, 3.0))
+        assert not self.queue.commit(stale.worker, self.key(self.epoch), commit)
         self.step -= 1
         self.fenced += 1
         for held in others:
@@ -233,8 +249,8 @@ class TaskQueueMachine(RuleBasedStateMachine):
     def commit_by_another_worker_is_fenced(self, data: st.DataObject, by: int) -> None:
         held = data.draw(st.sampled_from(sorted(self.held)).map(self.held.__getitem__))
         thief = (held.worker + by) % 3
-        commit = Commit(10**6, [held.interval(held.left)])
-        assert not self.queue.commit(thief, key(self.epoch), commit)
+        commit = Commit(10**6, [held.interval(held.left)], sums=(1.0, 2.0, 3.0))
+        assert not self.queue.commit(thief, self.key(self.epoch), commit)
         self.fenced += 1
 
     @precondition(lambda self: self.held)
@@ -251,7 +267,7 @@ class TaskQueueMachine(RuleBasedStateMachine):
         with pytest.raises(InvalidRequestError):
             self.queue.commit(
                 held.worker,
-                key(self.epoch),
+                self.key(self.epoch),
                 Commit(10**6, [Interval(right.token, start, end)]),
             )
 
@@ -278,7 +294,7 @@ class TaskQueueMachine(RuleBasedStateMachine):
     def the_account_is_that_of_the_model(self) -> None:
         ledger = self.queue.ledger()
         assert [entry.key for entry in ledger] == [
-            key(epoch) for epoch in range(min(self.epoch + 1, NUM_EPOCHS))
+            self.key(epoch) for epoch in range(min(self.epoch + 1, NUM_EPOCHS))
         ]
         for entry in ledger:
             assert entry.records == len(self.all_records)
@@ -295,6 +311,22 @@ class TaskQueueMachine(RuleBasedStateMachine):
             assert entry.reports_fenced == self.fenced
 
     @invariant()
+    def the_sums_are_those_of_what_is_committed(self) -> None:
+        for epoch in self.queue.epochs():
+            used = self.committed if epoch.key.epoch == self.epoch else self.all_records
+            assert tuple(epoch.sums) == (sums_of(sorted(used)) if used else ())
+
+    @precondition(lambda self: self.held and self.committed)
+    @rule(data=st.data(), sums=st.sampled_from([(1.0,), (1.0, 2.0, 3.0, 4.0)]))
+    def other_numbers_of_sums_are_refused(
+        self, data: st.DataObject, sums: tuple[float, ...]
+    ) -> None:
+        held = data.draw(st.sampled_from(sorted(self.held)).map(self.held.__getitem__))
+        commit = Commit(10**6, [held.interval(held.left)], sums=sums)
+        with pytest.raises(InvalidRequestError, match="sums"):
+            self.queue.commit(held.worker, self.key(self.epoch), commit)
+
+    @invariant()
     def no_record_is_leased_twice_at_once(self) -> None:
         leased = [r for held in self.held.values() for r in held.records[held.done :]]
         assert len(set(leased)) == len(leased)
@@ -308,7 +340,7 @@ class TaskQueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_progress_is_that_of_the_model(self) -> None:
-        assert self.queue.training_epoch == self.epoch
+        assert self.queue.epoch_number == self.epoch
         assert self.queue.last_step == self.step
         assert self.queue.ended == (self.stopped or self.over)
 

@@ -331,6 +331,21 @@ def test_a_worker_that_was_let_go_has_not_crashed(make_scene: MakeScene) -> None
     assert scene.pid is not None
 
 
+def test_a_worker_that_was_let_go_leaves_the_rest_to_the_others(make_scene: MakeScene) -> None:
+    scene = make_scene("")
+    scene.start()
+    scene.job.taking_part = {1}
+    scene.watch_until(lambda: scene.supervisor.process is None)
+    for _ in range(3):
+        scene.now_s += 10
+        scene.supervisor.watch()
+        assert scene.pid is None
+    scene.job.taking_part = set()
+    scene.now_s += 10
+    scene.supervisor.watch()
+    assert scene.pid is not None
+
+
 def test_variables_of_a_worker(tmp_path: Path, python_worker: PythonWorker) -> None:
     log_path = tmp_path / "log"
     job = StandInJob()

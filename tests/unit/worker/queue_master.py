@@ -22,7 +22,7 @@ def make_queue(
     """Returns a queue of two data sets, or of one."""
     tables = [training] if validation is None else [training, validation]
     plan = Plan(
-        training_table=0,
+        table=0,
         validation_table=None if validation is None else 1,
         records_per_task=records_per_task,
         num_epochs=num_epochs,

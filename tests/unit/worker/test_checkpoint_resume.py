@@ -109,7 +109,10 @@ class Evaluations:
     def __init__(self, master):
         self._master = master
 
-    def evaluate(self, key):
+    def take_part(self, key):
+        pass
+
+    def finish(self, key):
         self._master.report_evaluation(key, {})
         return {"loss": float(key.step)}
 

@@ -344,6 +344,47 @@ def test_records_that_feed_batch_cannot_parse_are_found_and_all_others_used_once
             assert batch.problem or batch.data.numpy().tolist() == numbers_of_pieces(batch)
 
 
+def feed_numbers(dataset, mode, metadata):
+    return dataset.map(lambda record: tf.strings.to_number(record, tf.int32))
+
+
+@pytest.mark.parametrize("feeds", [(feed_numbers, None), (None, parse_batch)])
+@pytest.mark.parametrize("minibatch_size", [1, 10, 1000])
+def test_batches_have_the_records_that_they_were_made_of(feeds, minibatch_size):
+    client = QueueMaster(make_queue(num_epochs=1))
+    pipeline = make_pipeline(
+        NumberReader(),
+        TaskType.TRAINING,
+        minibatch_size,
+        *feeds,
+        in_round=True,
+        keep_records=True,
+    )
+    batches = [batch for batch in run_epoch(pipeline, client, 0) if not batch.idle]
+    pipeline.close()
+    assert sorted(numbers_of(batches)) == ALL_NUMBERS
+    for batch in batches:
+        assert list(map(int, batch.records)) == batch.data.numpy().tolist()
+
+
+def test_halves_of_a_batch_have_their_records():
+    def parse(records, mode, metadata):
+        numbers = parse_batch(records, mode, metadata)
+        with tf.control_dependencies([tf.debugging.assert_none_equal(numbers, 13)]):
+            return tf.identity(numbers)
+
+    client = QueueMaster(make_queue(num_epochs=1))
+    pipeline = make_pipeline(
+        NumberReader(), TaskType.TRAINING, 10, None, parse, in_round=True, keep_records=True
+    )
+    batches = [batch for batch in run_epoch(pipeline, client, 0) if not batch.idle]
+    pipeline.close()
+    assert sorted(numbers_of(batches)) == [number for number in ALL_NUMBERS if number != 13]
+    for batch in batches:
+        if not batch.problem:
+            assert list(map(int, batch.records)) == batch.data.numpy().tolist()
+
+
 def test_a_feed_batch_that_always_fails_ends_the_epoch_all_the_same():
     client = QueueMaster(make_queue(num_epochs=1))
     pipeline = make_pipeline(

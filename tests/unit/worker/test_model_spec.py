@@ -116,3 +116,16 @@ def test_a_module_of_the_same_name_elsewhere_is_noticed(tmp_path):
     (tmp_path / "json.py").write_text(WHOLE, encoding="utf-8")
     with pytest.raises(ModelDefinitionError, match="in the way of"):
         load_model_spec(ModelConfig(str(tmp_path), "json.custom_model"))
+
+
+@pytest.mark.parametrize("is_installed", [False, True])
+def test_keras_callback_for_tensorboard_needs_its_package(load, monkeypatch, is_installed):
+    text = WHOLE + (
+        "\ndef callbacks():\n    return [keras.callbacks.TensorBoard('logs', update_freq=1)]\n"
+    )
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: is_installed or None)
+    if is_installed:
+        assert len(load(text).callbacks) == 1
+    else:
+        with pytest.raises(ModelDefinitionError, match="needs the package tensorboard; install"):
+            load(text)
