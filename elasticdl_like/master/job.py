@@ -241,9 +241,8 @@ class Job:
             worker = self._hear(worker_id, incarnation, round_number)
             if seconds_spent:
                 check_seconds(seconds_spent)
-                worker.seconds_spent = seconds_spent
-                worker.num_retries = num_retries
-                warning = worker.starvation.look(now_s, seconds_spent)
+                worker.time.note(round_number, seconds_spent, num_retries)
+                warning = worker.starvation.look(now_s, worker.time.seconds)
                 if warning is not None:
                     _logger.warning("worker %d: %s", worker_id, warning)
                     self._record.warn(f"worker {worker_id}: {warning}", worker_id)

@@ -46,6 +46,7 @@ class MasterConfig:
         journal_sync: "normal" to survive the death of the process, "full" the loss of power.
         allow_changed_data: go on although the data set has changed.
         resume_command: the command that goes on with the job, for people; "" to keep none.
+        token: the job's token; "" for a random one, which is made with the job.
     """
 
     job_directory: Path
@@ -59,6 +60,7 @@ class MasterConfig:
     journal_sync: str = "normal"
     allow_changed_data: bool = False
     resume_command: str = ""
+    token: str = field(default="", repr=False)
 
 
 class Master:
@@ -158,7 +160,7 @@ def run_master(config: JobConfig | None, master_config: MasterConfig) -> Iterato
                     job,
                     master_config.host,
                     master_config.port,
-                    directory.make_token(),
+                    directory.make_token(master_config.token),
                     master_config.tls,
                     master_config.insecure,
                 ) as address,

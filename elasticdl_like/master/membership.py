@@ -13,6 +13,7 @@ from typing import Any
 
 from elasticdl_like.errors import InvalidRequestError, UnknownWorkerError
 from elasticdl_like.master.progress import RateMeter
+from elasticdl_like.master.worker_time import WorkerTime
 from elasticdl_like.starvation import StarvationWatch
 from elasticdl_like.tasks import LeaseReply
 
@@ -33,9 +34,9 @@ class Worker:
         heard_s: when it was last heard from.
         last_sequence: the number of its last request.
         last_reply: what that request was answered.
-        seconds_spent: where its time went so far, by activity; empty when it does not tell.
-        num_retries: how often it had to ask a service again that failed or was busy.
-        starvation: watches the seconds.
+        time: where its time went so far, and how often it had to ask a service again that failed or
+            was busy.
+        starvation: watches the time.
         num_records: how many records it has reported as used; not kept in the journal.
         rate: how fast these grow.
     """
@@ -47,8 +48,7 @@ class Worker:
     heard_s: float
     last_sequence: int = 0
     last_reply: LeaseReply | None = None
-    seconds_spent: Mapping[str, float] = field(default_factory=dict)
-    num_retries: int = 0
+    time: WorkerTime = field(default_factory=WorkerTime)
     starvation: StarvationWatch = field(default_factory=StarvationWatch)
     num_records: int = 0
     rate: RateMeter = field(default_factory=RateMeter)
