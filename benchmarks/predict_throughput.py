@@ -92,8 +92,8 @@ class Subject:
 
 
 SUBJECTS = (
-    Subject("digits, 8x8", 8, 1, (32, 64), 256, 1500),
-    Subject("32x32x3, 4 convolutions", 32, 3, (32, 64, 128, 256), 64, 400),
+    Subject("digits, 8x8", 8, 1, (32, 64), 256, 6000),
+    Subject("32x32x3, 4 convolutions", 32, 3, (32, 64, 128, 256), 64, 1000),
 )
 
 

@@ -148,10 +148,17 @@ class JobDirectory:
         except (OSError, ValueError) as error:
             raise JobDirectoryError(f"{self._token} cannot be read: {error}") from error
 
-    def make_token(self) -> str:
-        """Returns the job's token, and makes it, readable by this user alone, if there is none."""
-        if not self._token.exists():
-            _write_atomically(self._token, secrets.token_hex(32), mode=0o600)
+    def make_token(self, given: str = "") -> str:
+        """Returns the job's token, and makes it, readable by this user alone, if there is none.
+
+        Args:
+            given: the token, where somebody else has made it; "" for a random one.
+
+        Raises:
+            JobDirectoryError: the file cannot be written.
+        """
+        if given or not self._token.exists():
+            _write_atomically(self._token, given or secrets.token_hex(32), mode=0o600)
         return self.token()
 
     def save_endpoint(self, address: str) -> None:

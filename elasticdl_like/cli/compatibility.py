@@ -110,16 +110,19 @@ def _refused(
     return ElasticdlFlag(name, Verdict.REFUSED, note, is_boolean, unless, commands)
 
 
-def _kubernetes(name: str, instead: str = "", *, is_boolean: bool = False) -> ElasticdlFlag:
-    reason = "Kubernetes is not part of this release; the job runs on this machine."
-    return _refused(name, f"{reason} {instead}".strip(), is_boolean=is_boolean)
-
-
 def _image(
     name: str, *, is_boolean: bool = False, commands: tuple[str, ...] = ("train",)
 ) -> ElasticdlFlag:
-    reason = "No image is built; workers run in the Python environment of the command."
+    reason = "No image is built for a job; give one that is there with `--image_name`."
     return _refused(name, reason, is_boolean=is_boolean, commands=commands)
+
+
+def _evaluator(name: str) -> ElasticdlFlag:
+    return _refused(name, "The workers evaluate too; there are no other pods for it.")
+
+
+def _part_of(name: str, flag: str, example: str) -> ElasticdlFlag:
+    return _refused(name, f"It is part of `{flag}` now, as in `{example}`.")
 
 
 def _renamed(
@@ -140,7 +143,11 @@ _CRASHES_COUNTED = "Crashes are counted; see `elasticdl train --max_worker_resta
 
 FLAGS_BY_THEME: Mapping[str, tuple[ElasticdlFlag, ...]] = {
     "Model": (
-        _works("--model_zoo", "A folder of this machine."),
+        _works(
+            "--model_zoo",
+            "A folder of this machine, whose files travel to Kubernetes with the job; there also "
+            "one of the image or of a volume.",
+        ),
         _works("--model_def", "Other files of the model zoo can be imported by the file."),
         _works("--model_params", "Literals are parsed, nothing is evaluated."),
         _works("--feed", _IN_FILE),
@@ -231,7 +238,8 @@ FLAGS_BY_THEME: Mapping[str, tuple[ElasticdlFlag, ...]] = {
             "--log_file_path", "The output of each worker is kept in `logs` in the job directory."
         ),
         _warning(
-            "--populate_env_names", "Workers inherit all environment variables of the command."
+            "--populate_env_names",
+            "Workers inherit all environment variables of the command; for pods there is `--envs`.",
         ),
         _warning("--relaunch_on_worker_failure", f"{_WORKERS_REPLACED} {_CRASHES_COUNTED}"),
         _warning(
@@ -269,10 +277,10 @@ FLAGS_BY_THEME: Mapping[str, tuple[ElasticdlFlag, ...]] = {
             "The workers evaluate too; there are no other processes for it.",
             unless=("0",),
         ),
-        _kubernetes("--evaluator_resource_request"),
-        _kubernetes("--evaluator_resource_limit"),
-        _kubernetes("--chief_resource_request"),
-        _kubernetes("--chief_resource_limit"),
+        _evaluator("--evaluator_resource_request"),
+        _evaluator("--evaluator_resource_limit"),
+        _refused("--chief_resource_request", "There is no chief; all workers are alike."),
+        _refused("--chief_resource_limit", "There is no chief; all workers are alike."),
     ),
     "Parameter servers": (
         _refused("--num_ps_pods", PARAMETER_SERVERS_REFUSED, unless=("0",)),
@@ -298,23 +306,42 @@ FLAGS_BY_THEME: Mapping[str, tuple[ElasticdlFlag, ...]] = {
         _warning("--ps_image", _NO_PARAMETER_SERVERS),
     ),
     "Kubernetes": (
-        _kubernetes("--image_name"),
-        _kubernetes("--worker_image"),
-        _kubernetes("--image_pull_policy"),
-        _kubernetes("--restart_policy", "Lost workers are always replaced."),
-        _kubernetes("--namespace"),
-        _kubernetes("--master_resource_request"),
-        _kubernetes("--master_resource_limit"),
-        _kubernetes("--worker_resource_request"),
-        _kubernetes("--worker_resource_limit"),
-        _kubernetes("--master_pod_priority"),
-        _kubernetes("--worker_pod_priority"),
-        _kubernetes("--volume", "Give paths of this machine."),
-        _kubernetes("--envs", "Set the variables in the shell; workers inherit them."),
-        _kubernetes("--cluster_spec"),
-        _kubernetes("--cluster_spec_json"),
-        _kubernetes("--yaml"),
-        _kubernetes("--force_use_kube_config_file", is_boolean=True),
+        _works("--image_name", "With `--platform kubernetes`, as all flags of this table."),
+        _works("--worker_image"),
+        _works("--image_pull_policy", "`IfNotPresent` when left out, was `Always`."),
+        _works(
+            "--restart_policy",
+            "Of the master: `OnFailure` when left out, or `Never`. Lost workers are always "
+            "replaced, by new pods.",
+        ),
+        _works("--namespace"),
+        _works("--master_resource_request"),
+        _works(
+            "--master_resource_limit",
+            "What is requested when left out, as before, but as much of the processors as is idle.",
+        ),
+        _works("--worker_resource_request"),
+        _works("--worker_resource_limit", "As `--master_resource_limit`."),
+        _works("--master_pod_priority"),
+        _works(
+            "--worker_pod_priority",
+            "With `high=0.5` the rest has the cluster's default priority, was `low`; write "
+            "`high=0.5,low`. The value `0.5` alone is refused.",
+        ),
+        _works("--volume", "`sub_path` and `read_only` are new."),
+        _works("--envs", "Kept in a Secret; JSON and `@file` are new."),
+        _works(
+            "--cluster_spec",
+            "YAML or JSON merge patches of `pod`, `master_pod`, `worker_pod` and `service`; Python "
+            "is not run.",
+        ),
+        _works("--cluster_spec_json", "As `--cluster_spec`; `pod_spec` and its like are refused."),
+        _refused("--yaml", "Use `elasticdl train --dry_run -o yaml`, which prints it."),
+        _warning(
+            "--force_use_kube_config_file",
+            "The kubeconfig is used wherever there is one.",
+            is_boolean=True,
+        ),
     ),
     "Docker images": (
         _image("--image_base"),
@@ -395,27 +422,28 @@ FLAGS_BY_THEME: Mapping[str, tuple[ElasticdlFlag, ...]] = {
             "--checkpoint_dir_for_init",
             "It takes a folder, not a file.",
         ),
-        _kubernetes("--volume_name", "Give paths of this machine."),
-        _kubernetes("--volumn_name", "Give paths of this machine."),
-        _kubernetes("--mount_path", "Give paths of this machine."),
-        _kubernetes("--master_cpu_request"),
-        _kubernetes("--master_cpu_limit"),
-        _kubernetes("--master_memory_request"),
-        _kubernetes("--master_memory_limit"),
-        _kubernetes("--worker_cpu_request"),
-        _kubernetes("--worker_cpu_limit"),
-        _kubernetes("--worker_memory_request"),
-        _kubernetes("--worker_memory_limit"),
-        _kubernetes("--eval_cpu_request"),
-        _kubernetes("--eval_cpu_limit"),
-        _kubernetes("--eval_memory_request"),
-        _kubernetes("--eval_memory_limit"),
-        _kubernetes("--eval_pod_priority"),
+        _part_of("--volume_name", "--volume", "claim_name=data,mount_path=/data"),
+        _part_of("--volumn_name", "--volume", "claim_name=data,mount_path=/data"),
+        _part_of("--mount_path", "--volume", "claim_name=data,mount_path=/data"),
+        _part_of("--master_cpu_request", "--master_resource_request", "cpu=1"),
+        _part_of("--master_cpu_limit", "--master_resource_limit", "cpu=1"),
+        _part_of("--master_memory_request", "--master_resource_request", "memory=4Gi"),
+        _part_of("--master_memory_limit", "--master_resource_limit", "memory=4Gi"),
+        _part_of("--worker_cpu_request", "--worker_resource_request", "cpu=1"),
+        _part_of("--worker_cpu_limit", "--worker_resource_limit", "cpu=1"),
+        _part_of("--worker_memory_request", "--worker_resource_request", "memory=4Gi"),
+        _part_of("--worker_memory_limit", "--worker_resource_limit", "memory=4Gi"),
+        _evaluator("--eval_cpu_request"),
+        _evaluator("--eval_cpu_limit"),
+        _evaluator("--eval_memory_request"),
+        _evaluator("--eval_memory_limit"),
+        _evaluator("--eval_pod_priority"),
     ),
 }
 """The flags by theme; a theme is a heading of the documentation."""
 
 _NOTHING_TRAINED = "Nothing is trained."
+_ONLY_TRAINING = "Only `elasticdl train` runs on Kubernetes; this command runs on this machine."
 
 NOT_FOR_INFERENCE: tuple[ElasticdlFlag, ...] = (
     _warning("--optimizer", _NOTHING_TRAINED),
@@ -424,6 +452,11 @@ NOT_FOR_INFERENCE: tuple[ElasticdlFlag, ...] = (
     _warning("--keep_checkpoint_max", _NOTHING_TRAINED),
     _warning("--distribution_strategy", "Workers do not need each other here."),
     _refused("--output", "No model is trained. Predictions go to `--prediction_output`."),
+    *(
+        _refused(flag.name, _ONLY_TRAINING)
+        for flag in FLAGS_BY_THEME["Kubernetes"]
+        if flag.verdict is Verdict.WORKS
+    ),
 )
 """Flags that ElasticDL's `evaluate` and `predict` took, and that only `train` has use for."""
 

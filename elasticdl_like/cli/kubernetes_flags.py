@@ -132,7 +132,7 @@ _kubernetes_flags = together(
         metavar="TAINTS",
         help="Taints of nodes that do not keep the pods away: gpu=yes:NoSchedule,spot, or JSON.",
     ),
-    option("--labels", default="", help="Labels of everything that is created: team=vision,…"),
+    option("--labels", default="", help="Labels of everything that is created: team=vision."),
     option("--annotations", default="", help="Annotations of everything that is created."),
     option(
         "--cluster_spec",
@@ -148,8 +148,8 @@ _kubernetes_flags = together(
         help="Print what would be created, without the values of secrets, and create nothing.",
     ),
     option(
-        "-o",
         "--manifest_format",
+        "-o",
         type=click.Choice(["yaml", "json"]),
         default="yaml",
         help="Format of what --dry_run prints.",

@@ -147,8 +147,8 @@ def _check_paths(flags: Mapping[str, Any], settings: KubernetesSettings) -> None
         )
         if volume is None and not in_job_volume:
             raise ConfigError(
-                f"--{name} {path} is in no --volume, so the pods do not share it; name a path below "
-                "the mount_path of one"
+                f"--{name} {path} is in no --volume, so the pods do not share it; name a path "
+                "below the mount_path of one"
             )
         if volume is not None and volume.read_only and name in _WRITTEN:
             raise ConfigError(f"--{name} {path} is in a --volume with read_only=true")

@@ -18,7 +18,7 @@ from typing import NoReturn
 import click
 
 from elasticdl_like import __version__
-from elasticdl_like.cli import evaluate, job, predict, report, service, train
+from elasticdl_like.cli import evaluate, job, master_pod, predict, report, service, train
 from elasticdl_like.cli.data import data
 from elasticdl_like.errors import ElasticdlError
 
@@ -42,6 +42,7 @@ for command in (
     predict.predict,
     service.master,
     service.worker,
+    master_pod.master_pod,
     job.ledger,
     job.status,
     job.scale,

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@platform_options
 @local_job_options
 @job_options()
+@platform_options
 def train(**flags: Any) -> None:
-    """Trains a model on this machine.
+    """Trains a model, on this machine unless --platform kubernetes says otherwise.
 
     A job that was cut off, interrupted or failed goes on where it was when the same command is
     given again. With --num_workers several workers train one model; `elasticdl scale` changes

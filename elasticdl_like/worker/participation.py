@@ -17,6 +17,7 @@ from elasticdl_like.process_end import EndKind, describe_end, end_kind
 from elasticdl_like.rounds import AgentReport, Order, RoundOrder, RoundPlan
 from elasticdl_like.worker import agent_status
 from elasticdl_like.worker.agent_status import Action, AgentStatus, TrainerPhase
+from elasticdl_like.worker.container_memory import read_container_memory
 from elasticdl_like.worker.held_state import HeldState
 from elasticdl_like.worker.inbox import Inbox
 from elasticdl_like.worker.leave_request import LeaveRequest
@@ -91,6 +92,7 @@ class Participation:
         self._port = ReservedPort(host)
         self._trainer: TrainerHandle | None = None
         self._fetch: StateFetch | None = None
+        self._memory = read_container_memory()
         self._order = RoundOrder(Order.WAIT)
         self._status = AgentStatus(can_start=factory.ready, leaving=leave_request.asked)
 
@@ -264,6 +266,18 @@ class Participation:
         how = describe_end(trainer.exit_code)
         was_told = self._status.trainer is TrainerPhase.END
         by_itself = not was_told and not trainer.killed
+        memory, self._memory = self._memory, read_container_memory()
+        if (
+            by_itself
+            and memory is not None
+            and self._memory is not None
+            and self._memory.num_kills > memory.num_kills
+        ):
+            # Where that is its own doing, it will come to that again.
+            raise TrainerCrashedError(
+                f"trainer process {trainer.pid} {how}, after step {trainer.progress.step}: the "
+                f"container has used up its memory, {memory.limit_bytes >> 20} MiB"
+            )
         if by_itself and end_kind(trainer.exit_code) is EndKind.CRASH:
             raise TrainerCrashedError(
                 f"trainer process {trainer.pid} {how}, after step {trainer.progress.step}; the "

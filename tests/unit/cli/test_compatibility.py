@@ -68,7 +68,7 @@ def test_a_note_never_points_to_a_flag_that_does_not_work() -> None:
     [
         ("--num_epochs", "3", Verdict.WORKS),
         ("--get_model_steps", "4", Verdict.WARNING),
-        ("--image_name", "elasticdl:ci", Verdict.REFUSED),
+        ("--image_base", "elasticdl:ci", Verdict.REFUSED),
         ("--num_ps_pods", "0", Verdict.WORKS),
         ("--num_ps_pods", "2", Verdict.REFUSED),
         ("--use_async", None, Verdict.REFUSED),

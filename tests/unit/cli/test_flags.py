@@ -164,12 +164,12 @@ def test_a_worker_of_an_address(started: list[WorkerConfig], tmp_path: Path) -> 
     (tmp_path / "my-token").write_text("secret\n")
     run(
         *("worker", "--master_addr", "host:1", "--token_file", "my-token", "--tls_ca_file", "ca"),
-        *("--master_timeout", "5"),
+        *("--master_timeout", "5", "--tls_workers_name", "workers.example"),
     )
     (config,) = started
     assert config.locator.fixed is not None
     assert (config.locator.fixed.address, config.locator.fixed.token) == ("host:1", "secret")
-    assert config.locator.tls == TlsConfig(ca_file="ca")
+    assert config.locator.tls == TlsConfig(ca_file="ca", workers_name="workers.example")
     assert (config.worker_id, config.incarnation) == (None, None)
     assert config.master_timeout_s == 5.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import threading
@@ -279,6 +280,20 @@ def test_with_a_certificate_the_state_is_encrypted(held: HeldState, tmp_path: Pa
         assert fetch(server.address, tls=tls) == _CONTENT
         with pytest.raises(StateUnavailableError):
             fetch(server.address)
+
+
+def test_all_workers_may_have_a_certificate_for_one_name(held: HeldState, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    certificate = authority.issue_cert("workers.example")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    by_address = TlsConfig(*(str(tmp_path / f"{name}.pem") for name in ("ca", "cert", "key")))
+    by_name = dataclasses.replace(by_address, workers_name="workers.example")
+    with closing(StateServer(held, "127.0.0.1", _TOKEN, by_name)) as server:
+        assert fetch(server.address, tls=by_name) == _CONTENT
+        with pytest.raises(StateUnavailableError):
+            fetch(server.address, tls=by_address)
 
 
 def test_a_state_does_not_leave_the_machine_in_the_open_where_the_master_encrypts(

@@ -1,0 +1,98 @@
+"""`elasticdl master-pod`: what the master's container runs. Nobody types it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from elasticdl_like.errors import JobDirectoryError, PermanentError
+from elasticdl_like.job_directory import JobState
+
+if TYPE_CHECKING:
+    from elasticdl_like.master.progress import JobStatus
+
+_logger = logging.getLogger(__name__)
+
+_PROGRESS_INTERVAL_S = 1.0
+_TERMINATION_LOG = Path("/dev/termination-log")
+
+
+@click.command("master-pod", hidden=True)
+@click.option("--name", required=True, help="The job's name in the cluster.")
+@click.option("--root_uid", required=True, help="The uid of the job's root object.")
+def master_pod(name: str, root_uid: str) -> None:
+    """Runs the master of a job in its pod.
+
+    Its lines of JSON are read by `elasticdl train`: log lines, `{"progress": …}`, and as the last
+    one `{"result": {"state": …, "reason": …}}`, which is in the pod's status as well. The exit code
+    is 0 when the job is over, also when it has failed: with any other the container is started
+    again, and the job goes on.
+    """
+    from elasticdl_like.cli.output import configure_logging
+    from elasticdl_like.platforms.kubernetes import places
+    from elasticdl_like.platforms.kubernetes.client import Cluster
+    from elasticdl_like.platforms.kubernetes.run_master import (
+        AskedToEnd,
+        had_finished,
+        read_job,
+        run_kubernetes_master,
+    )
+
+    configure_logging("INFO", "json")
+    asked_to_end = AskedToEnd()
+    try:
+        job, settings = read_job(Path(places.CONFIG_DIRECTORY))
+        logging.getLogger().setLevel(job.log_level)
+        status = run_kubernetes_master(
+            job,
+            settings,
+            name,
+            root_uid,
+            Cluster.connect(settings.namespace),
+            _Progress().show,
+            asked_to_end,
+        )
+    except JobDirectoryError as error:
+        if had_finished(name, root_uid):
+            _tell_result(JobState.FINISHED, "")
+        else:
+            _tell_result(JobState.FAILED, str(error))
+        return
+    except PermanentError as error:
+        _tell_result(JobState.FAILED, str(error))
+        return
+    if status.state == JobState.RUNNING:
+        _logger.info("the master's pod is ended; the job goes on in another one")
+        sys.exit(128 + signal.SIGTERM)
+    _tell_result(JobState(status.state), status.reason)
+
+
+class _Progress:
+    """Writes how the job stands, when that has changed and now and then."""
+
+    def __init__(self) -> None:
+        self._said_s = float("-inf")
+        self._said: tuple[object, ...] = ()
+
+    def show(self, status: JobStatus) -> None:
+        now = (status.state, status.epoch, status.step, status.records, len(status.workers))
+        is_due = time.monotonic() - self._said_s >= _PROGRESS_INTERVAL_S
+        if now != self._said and (is_due or status.state != JobState.RUNNING):
+            self._said_s, self._said = time.monotonic(), now
+            click.echo(json.dumps({"progress": status.to_plain()}), err=True)
+
+
+def _tell_result(state: JobState, reason: str) -> None:
+    if state is JobState.FAILED:
+        _logger.error("the job has failed: %s", reason)
+    result = json.dumps({"state": str(state), "reason": reason})
+    click.echo(json.dumps({"result": {"state": str(state), "reason": reason}}), err=True)
+    if _TERMINATION_LOG.exists():
+        _TERMINATION_LOG.write_text(result, encoding="utf-8")
