@@ -11,7 +11,7 @@ CHROMIUM ?= $(firstword $(foreach name,chromium chromium-headless-shell chromium
   $(shell command -v $(name))))
 PAGE := elasticdl_like/window/page
 
-.PHONY: help train test test-browser chaos lint format bench proto docs page clean
+.PHONY: help train test test-browser test-kubernetes chaos lint format bench proto docs page clean
 
 help:  ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -34,6 +34,10 @@ test: $(INSTALLED)  ## run the tests
 test-browser: $(INSTALLED)  ## run the tests of the status page in Chromium
 	@test -n "$(CHROMIUM)" || { echo "there is no Chromium: apt-get install chromium, or set CHROMIUM"; exit 1; }
 	CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest -m browser tests/browser
+
+# Tests of whole jobs are left out without ELASTICDL_TEST_HOST_PYTHON (docs/kubernetes.md).
+test-kubernetes: $(INSTALLED)  ## run the tests of Kubernetes in the cluster that KUBECONFIG names
+	$(BIN)/python -m pytest -m kubernetes tests/kubernetes
 
 chaos: $(INSTALLED)  ## run N=200 jobs under faults, or the one of SEED=17 (docs/faults.md)
 	PYTHONPATH=tests $(BIN)/python -m faults.chaos $(if $(SEED),--seed $(SEED),--number $(N))

@@ -43,6 +43,22 @@ class RecordingJob:
     def as_job(self) -> Job:
         return cast(Job, self)
 
+    @property
+    def publications(self) -> RecordingJob:
+        return self
+
+    @property
+    def finishing(self) -> RecordingJob:
+        return self
+
+    @property
+    def orders(self) -> RecordingJob:
+        return self
+
+    @property
+    def view(self) -> RecordingJob:
+        return self
+
     def register(self, *_args: object) -> tuple[int, StartPoint]:
         self._called("register")
         return 7, StartPoint(epoch=1, step=5)
@@ -56,10 +72,6 @@ class RecordingJob:
 
     def report_evaluation(self, *_args: object) -> None:
         self._called("report_evaluation")
-
-    @property
-    def finishing(self) -> RecordingJob:
-        return self
 
     def finish_epoch(self, *_args: object) -> FinishReply:
         self._called("finish_epoch")
@@ -93,7 +105,7 @@ class RecordingJob:
     def order(self, *_args: object) -> RoundOrder:
         return RoundOrder(Order.WAIT)
 
-    def on_orders(self, _callback: Callable[[], None]) -> None:
+    def on_change(self, _callback: Callable[[], None]) -> None:
         pass
 
     def scale(self, *_args: object) -> None:

@@ -53,12 +53,12 @@ def evaluate(as_json: bool, **flags: Any) -> None:
     rows = [[name, f"{value:.7g}"] for name, value in result["metrics"].items()]
     click.echo(format_table(["metric", "value"], rows))
     click.echo(f"\nlogs and ledger: {job_directory_path(flags, config.name)}\n")
-    click.echo(ledger_table(job.ledger()))
+    click.echo(ledger_table(job.view.ledger()))
 
 
 def evaluation_result(job: Job) -> Mapping[str, Any]:
     """Returns what a finished evaluation has found, as the JSON that is printed."""
-    (entry,) = job.ledger()["epochs"]
+    (entry,) = job.view.ledger()["epochs"]
     evaluation = job.status().evaluations[-1]
     return {
         "job": job.config.name,

@@ -27,6 +27,13 @@ from elasticdl_like.time_shares import TimeShares
 
 _SHOWN_EVALUATIONS = 3
 
+_namespace_option = option(
+    "--namespace",
+    default="",
+    help="A job that is no job directory is looked for, by its name, in this namespace of the "
+    "cluster that the current kubeconfig names.",
+)
+
 
 @click.command()
 @click.argument("job_dir", type=click.Path(path_type=Path))
@@ -37,7 +44,8 @@ _SHOWN_EVALUATIONS = 3
     help="Recompute the ledger from the journal and the reader's shards, and name each difference.",
 )
 @tls_options
-def ledger(job_dir: Path, as_json: bool, verify: bool, **tls_flags: Any) -> None:
+@_namespace_option
+def ledger(job_dir: Path, as_json: bool, verify: bool, namespace: str, **tls_flags: Any) -> None:
     """Prints what became of the records of each epoch.
 
     Exits with 1 if records of an ended epoch are missing, or if --verify finds a difference.
@@ -45,8 +53,14 @@ def ledger(job_dir: Path, as_json: bool, verify: bool, **tls_flags: Any) -> None
     from elasticdl_like.cli.output import ledger_table, quarantine_lines
     from elasticdl_like.master.reports import verify_ledger
 
-    document = _ledger(JobDirectory(job_dir), tls_config(tls_flags))
-    differences = verify_ledger(job_dir) if verify else []
+    if _is_in_cluster(str(job_dir), namespace):
+        from elasticdl_like.cli.cluster_job import ClusterJobSource
+
+        document = ClusterJobSource(str(job_dir), namespace).ledger(verify)
+        differences = document.get("differences", [])
+    else:
+        document = _ledger(JobDirectory(job_dir), tls_config(tls_flags))
+        differences = verify_ledger(job_dir) if verify else []
     if as_json:
         verified = {"differences": differences} if verify else {}
         click.echo(json.dumps(document | verified, indent=1))
@@ -75,14 +89,31 @@ def ledger(job_dir: Path, as_json: bool, verify: bool, **tls_flags: Any) -> None
 )
 @token_file_option
 @tls_options
-def status(job: str, as_json: bool, watches: bool, token_file: str, **tls_flags: Any) -> None:
-    """Prints how a job stands. JOB is a job directory, or the address of a running master."""
-    source = StatusSource(job, token_file, tls_config(tls_flags))
-    if watches:
-        from elasticdl_like.cli.watch import watch
+@_namespace_option
+def status(
+    job: str, as_json: bool, watches: bool, token_file: str, namespace: str, **tls_flags: Any
+) -> None:
+    """Prints how a job stands.
 
-        raise SystemExit(watch(lambda: source.ask(details=True), as_json))
-    document = source.ask()
+    JOB is a job directory, the address of a running master, or, with --namespace, the name of a job
+    in a cluster.
+    """
+    in_cluster = _is_in_cluster(job, namespace)
+    if in_cluster:
+        from elasticdl_like.cli.cluster_job import ClusterJobSource
+
+        if watches:
+            raise click.UsageError(
+                "--watch is not for a job in a cluster; elasticdl logs -f follows one"
+            )
+        document = ClusterJobSource(job, namespace).status()
+    else:
+        source = StatusSource(job, token_file, tls_config(tls_flags))
+        if watches:
+            from elasticdl_like.cli.watch import watch
+
+            raise SystemExit(watch(lambda: source.ask(details=True), as_json))
+        document = source.ask()
     if as_json:
         click.echo(json.dumps(document, indent=1))
         return
@@ -96,7 +127,7 @@ def status(job: str, as_json: bool, watches: bool, token_file: str, **tls_flags:
         f"{document['kind'] if infers else trip}, {document['records']:,} of "
         f"{document['total_records']:,} records, {document['records_per_s']:,.0f} records/s{loss}"
     )
-    if not is_address(job) and (link := JobDirectory(Path(job)).status_page()):
+    if not in_cluster and not is_address(job) and (link := JobDirectory(Path(job)).status_page()):
         click.echo(f"status page: {link}")
     for line in _round_lines(document):
         click.echo(line)
@@ -123,13 +154,20 @@ def status(job: str, as_json: bool, watches: bool, token_file: str, **tls_flags:
 )
 @token_file_option
 @tls_options
-def scale(job: str, num_workers: int, token_file: str, **tls_flags: Any) -> None:
+@_namespace_option
+def scale(job: str, num_workers: int, token_file: str, namespace: str, **tls_flags: Any) -> None:
     """Changes how many workers train a model, while they train it.
 
-    JOB is a job directory, or the address of a running master. Workers join and leave between two
+    JOB is a job directory, the address of a running master, or, with --namespace, the name of a job
+    in a cluster. Workers join and leave between two
     steps, and no step is lost. `elasticdl train` starts and ends them by itself; with `elasticdl
     master` they are started by hand.
     """
+    if _is_in_cluster(job, namespace):
+        from elasticdl_like.cli.cluster_job import ClusterJobSource
+
+        click.echo(ClusterJobSource(job, namespace).scale(num_workers))
+        return
     tls = tls_config(tls_flags)
     if is_address(job):
         master: RunningMaster | None = RunningMaster(job, given_token(token_file), tls)
@@ -143,6 +181,11 @@ def scale(job: str, num_workers: int, token_file: str, **tls_flags: Any) -> None
     document = master.status()
     master.scale(num_workers)
     click.echo(_describe_scaling(document["job"], document["workers_wanted"], num_workers))
+
+
+def _is_in_cluster(job: str, namespace: str) -> bool:
+    """Returns whether the JOB of a command is the name of one in a cluster."""
+    return bool(namespace) and not is_address(job) and not JobDirectory(Path(job)).has_job()
 
 
 def _describe_scaling(job: str, before: int, after: int) -> str:

@@ -143,6 +143,12 @@ _kubernetes_flags = together(
     ),
     option("--cluster_spec_json", default="", metavar="JSON", help="The same, as JSON."),
     option(
+        "--detach",
+        is_flag=True,
+        help="Return as soon as the job is submitted. Without it the command follows the job to "
+        "its end; Ctrl-C then leaves the job running.",
+    ),
+    option(
         "--dry_run",
         is_flag=True,
         help="Print what would be created, without the values of secrets, and create nothing.",

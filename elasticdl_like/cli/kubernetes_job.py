@@ -117,17 +117,21 @@ def pod_job(
 def run_pod_job(
     flags: Mapping[str, Any], make_config: Callable[[Mapping[str, Any]], JobConfig]
 ) -> None:
-    """Prints the manifests of a job.
+    """Submits a job and follows it, or prints its manifests.
 
     Raises:
-        ConfigError: a flag has a value that cannot be used, or --dry_run is missing.
+        ConfigError: a flag has a value that cannot be used, or there is a job of that name.
+        JobFailedError: the job has failed, or was deleted.
+        ElasticdlError: it cannot be submitted.
     """
     job = pod_job(flags, make_config)
-    if not flags["dry_run"]:
-        raise ConfigError(
-            "submitting a job to Kubernetes is not built yet; --dry_run prints what it would create"
-        )
-    click.echo(job.manifests(flags["manifest_format"]), nl=False)
+    if flags["dry_run"]:
+        click.echo(job.manifests(flags["manifest_format"]), nl=False)
+        return
+    # Not at the top: the help must not wait for gRPC.
+    from elasticdl_like.cli.submitted_job import run_submitted
+
+    run_submitted(job, flags["detach"], flags["log_level"], flags["log_format"])
 
 
 def _name_of_model(model_def: str | None) -> str:

@@ -18,7 +18,7 @@ from typing import NoReturn
 import click
 
 from elasticdl_like import __version__
-from elasticdl_like.cli import evaluate, job, master_pod, predict, report, service, train
+from elasticdl_like.cli import evaluate, job, jobs, master_pod, predict, report, service, train
 from elasticdl_like.cli.data import data
 from elasticdl_like.errors import ElasticdlError
 
@@ -46,6 +46,9 @@ for command in (
     job.ledger,
     job.status,
     job.scale,
+    jobs.jobs,
+    jobs.logs,
+    jobs.stop,
     report.report,
     data,
 ):

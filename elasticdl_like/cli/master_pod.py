@@ -30,10 +30,10 @@ _TERMINATION_LOG = Path("/dev/termination-log")
 def master_pod(name: str, root_uid: str) -> None:
     """Runs the master of a job in its pod.
 
-    Its lines of JSON are read by `elasticdl train`: log lines, `{"progress": …}`, and as the last
-    one `{"result": {"state": …, "reason": …}}`, which is in the pod's status as well. The exit code
-    is 0 when the job is over, also when it has failed: with any other the container is started
-    again, and the job goes on.
+    Its lines of JSON are read by `elasticdl train`: log lines, `{"progress": …}`, at the end of the
+    job `{"ledger": …}`, and as the last one `{"result": {"state": …, "reason": …}}`, which is in
+    the pod's status as well. The exit code is 0 when the job is over, also when it has failed: with
+    any other the container is started again, and the job goes on.
     """
     from elasticdl_like.cli.output import configure_logging
     from elasticdl_like.platforms.kubernetes import places
@@ -43,6 +43,7 @@ def master_pod(name: str, root_uid: str) -> None:
         had_finished,
         read_job,
         run_kubernetes_master,
+        wait_for_predecessor,
     )
 
     configure_logging("INFO", "json")
@@ -50,17 +51,14 @@ def master_pod(name: str, root_uid: str) -> None:
     try:
         job, settings = read_job(Path(places.CONFIG_DIRECTORY))
         logging.getLogger().setLevel(job.log_level)
-        status = run_kubernetes_master(
-            job,
-            settings,
-            name,
-            root_uid,
-            Cluster.connect(settings.namespace),
-            _Progress().show,
-            asked_to_end,
-        )
+        wait_for_predecessor(name, asked_to_end)
+        with Cluster.connect(settings.namespace) as cluster:
+            status = run_kubernetes_master(
+                job, settings, name, root_uid, cluster, _Progress().show, asked_to_end
+            )
     except JobDirectoryError as error:
         if had_finished(name, root_uid):
+            _tell_ledger(name)
             _tell_result(JobState.FINISHED, "")
         else:
             _tell_result(JobState.FAILED, str(error))
@@ -71,6 +69,7 @@ def master_pod(name: str, root_uid: str) -> None:
     if status.state == JobState.RUNNING:
         _logger.info("the master's pod is ended; the job goes on in another one")
         sys.exit(128 + signal.SIGTERM)
+    _tell_ledger(name)
     _tell_result(JobState(status.state), status.reason)
 
 
@@ -89,10 +88,18 @@ class _Progress:
             click.echo(json.dumps({"progress": status.to_plain()}), err=True)
 
 
+def _tell_ledger(name: str) -> None:
+    from elasticdl_like.master.reports import load_ledger
+    from elasticdl_like.platforms.kubernetes import places
+
+    ledger = load_ledger(Path(places.job_directory(name)))
+    click.echo(json.dumps({"ledger": ledger}), err=True)
+
+
 def _tell_result(state: JobState, reason: str) -> None:
     if state is JobState.FAILED:
         _logger.error("the job has failed: %s", reason)
-    result = json.dumps({"state": str(state), "reason": reason})
-    click.echo(json.dumps({"result": {"state": str(state), "reason": reason}}), err=True)
+    result = {"state": str(state), "reason": reason}
+    click.echo(json.dumps({"result": result}), err=True)
     if _TERMINATION_LOG.exists():
-        _TERMINATION_LOG.write_text(result, encoding="utf-8")
+        _TERMINATION_LOG.write_text(json.dumps(result), encoding="utf-8")

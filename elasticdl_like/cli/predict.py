@@ -81,14 +81,14 @@ def predict(**flags: Any) -> None:
     else:
         click.echo(f"job {config.name} finished: {rows} predicted")
     click.echo(f"logs and ledger: {job_directory_path(flags, config.name)}\n")
-    click.echo(ledger_table(job.ledger()))
+    click.echo(ledger_table(job.view.ledger()))
 
 
 def prediction_result(job: Job) -> Mapping[str, Any]:
     """Returns what a finished prediction has left, as the JSON that is printed."""
     from elasticdl_like.prediction_outputs.files import OutputFolder
 
-    (entry,) = job.ledger()["epochs"]
+    (entry,) = job.view.ledger()["epochs"]
     result: dict[str, Any] = {
         "job": job.config.name,
         "records": entry["committed"],

@@ -46,7 +46,7 @@ def train(**flags: Any) -> None:
     job = run_job(config, flags)
     if flags["log_format"] == "text":
         _print_summary(config, job, job_directory_path(flags, config.name))
-        click.echo(ledger_table(job.ledger()))
+        click.echo(ledger_table(job.view.ledger()))
 
 
 def _config(flags: Mapping[str, Any]) -> JobConfig:

@@ -5,29 +5,19 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from elasticdl_like.errors import InvalidRequestError
 from elasticdl_like.job_directory import JobState
-from elasticdl_like.master import checkpoints, events
+from elasticdl_like.master import events
+from elasticdl_like.master.going_back import fail_without_checkpoint, whole_marks
 from elasticdl_like.master.job_core import JobCore
-from elasticdl_like.master.plan import Mark
 from elasticdl_like.master.round_codec import plan_to_plain, uses_to_plain
 from elasticdl_like.master.round_decisions import EndRound, FormRound, describe_workers
 from elasticdl_like.rounds import RoundPlan
 from elasticdl_like.tasks import StartPoint
 
 _logger = logging.getLogger(__name__)
-
-
-def whole_marks(core: JobCore) -> list[Mark]:
-    """Returns the marks whose checkpoint is there, the oldest first; a new model needs none."""
-    return [
-        mark
-        for mark in core.queue.marks.published
-        if not mark.checkpoint or checkpoints.is_complete(Path(mark.checkpoint))
-    ]
 
 
 class Conductor:
@@ -89,7 +79,7 @@ class Conductor:
         if not steps:
             marks = whole_marks(self._core)
             if not marks:
-                self._fail()
+                fail_without_checkpoint(self._core, self._do)
                 return
             left_out = self._do(
                 events.RoundEnded(decision.round, [], [], decision.lost, marks[-1].step)
@@ -145,7 +135,7 @@ class Conductor:
         if step not in held and step not in whole:
             usable = held.intersection(core.queue.adoptable_steps) | whole.keys()
             if not usable:
-                self._fail()
+                fail_without_checkpoint(self._core, self._do)
                 return None
             step = max(usable)
             self._num_undone += core.adopted.step - step
@@ -153,11 +143,6 @@ class Conductor:
             self._on_end()
         checkpoint = "" if step in held else whole[step].checkpoint
         return dataclasses.replace(core.start_point(), checkpoint=checkpoint)
-
-    def _fail(self) -> None:
-        first = self._core.queue.marks.published[0].checkpoint
-        reason = f"the checkpoint that the job began with is gone: {first}"
-        self._do(events.Ended(JobState.FAILED, reason))
 
 
 def _description(plan: RoundPlan) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from elasticdl_like.config import JobKind
 from elasticdl_like.errors import InvalidRequestError
 from elasticdl_like.master import events
 from elasticdl_like.master.job_core import JobCore
@@ -54,9 +55,9 @@ class Finishing:
             self._check_caller(worker_id, incarnation, round_number)
             queue = self._core.queue
             if key.type is TaskType.EVALUATION:
-                if queue.is_reported(key):
+                if queue.epochs.is_reported(key):
                     return FinishReply(Finish.DONE)
-                sums = queue.sums(key)
+                sums = queue.epochs.sums(key)
                 if sums is None:
                     return FinishReply(Finish.WAIT)
                 return FinishReply(Finish.FINISH, tuple(sums))
@@ -68,6 +69,39 @@ class Finishing:
                 self._do(events.FinisherChosen(worker_id))
                 finish = Finish.FINISH
             return FinishReply(finish)
+
+    def report_evaluation(
+        self,
+        worker_id: int,
+        incarnation: str,
+        key: EpochKey,
+        metrics: Mapping[str, float],
+        round_number: int = 0,
+    ) -> None:
+        """Keeps the result of an evaluation; reporting it again replaces it.
+
+        Raises:
+            UnknownWorkerError: the worker is not, or no longer, part of the job.
+            RoundOverError: its round is over.
+            InvalidRequestError: the job evaluates, and not all records are evaluated.
+            JobFailedError: the job is over.
+        """
+        with self._lock:
+            self._check_caller(worker_id, incarnation, round_number)
+            # The loss first, the others by name: a message's map has no order.
+            metrics = dict(sorted(metrics.items(), key=lambda item: (item[0] != "loss", item[0])))
+            at_step = f" at step {key.step} (epoch {key.epoch + 1})"
+            if self._core.config.kind is JobKind.EVALUATION:
+                at_step = ""
+                if self._core.queue.epochs.sums(key) is None:
+                    raise InvalidRequestError(
+                        f"worker {worker_id} has a result of {key}, which has not ended"
+                    )
+                if self._core.queue.epochs.is_reported(key):
+                    return  # several may have got the sums, and they are the same
+            self._do(events.Evaluated((str(key.type), key.epoch, key.step), metrics))
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+            _logger.info("evaluation%s: %s", at_step, shown)
 
     def begin_output(
         self, worker_id: int, incarnation: str, state: str, round_number: int = 0

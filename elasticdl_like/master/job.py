@@ -9,30 +9,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from elasticdl_like.config import JobConfig, JobKind
-from elasticdl_like.errors import (
-    InvalidRequestError,
-    JobFailedError,
-    RoundOverError,
-)
+from elasticdl_like.config import JobConfig
+from elasticdl_like.errors import InvalidRequestError, RoundOverError
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.master import checkpoints, events
-from elasticdl_like.master.conductor import Conductor, whole_marks
-from elasticdl_like.master.epoch_view import EpochView
 from elasticdl_like.master.finishing import Finishing
+from elasticdl_like.master.going_back import adopt_newest
 from elasticdl_like.master.job_core import JobCore
+from elasticdl_like.master.job_view import JobView
 from elasticdl_like.master.journal import Journal
 from elasticdl_like.master.membership import Worker
+from elasticdl_like.master.orders import Orders
 from elasticdl_like.master.output_files import OutputFiles
-from elasticdl_like.master.progress import JobStatus, RateMeter
+from elasticdl_like.master.progress import JobStatus
 from elasticdl_like.master.publications import Publications
 from elasticdl_like.master.record import JobRecord
-from elasticdl_like.master.reports import job_status, ledger_document
-from elasticdl_like.master.shared_coverage import SharedCoverage
 from elasticdl_like.master.stragglers import StragglerWatch
 from elasticdl_like.proto import convert
-from elasticdl_like.rounds import AgentReport, RoundOrder
-from elasticdl_like.tasks import EpochKey, LeaseReply, LeaseRequest, StartPoint, TaskType
+from elasticdl_like.tasks import LeaseReply, LeaseRequest, StartPoint, TaskType
 from elasticdl_like.time_shares import check_seconds
 
 _logger = logging.getLogger(__name__)
@@ -53,8 +47,11 @@ class Job:
         record: gets what people are shown of its past; without one, it begins now.
 
     Attributes:
-        finishing: answers workers at the end of an evaluation or prediction.
+        publications: publishes the model and checkpoints.
+        finishing: makes results of evaluations and predictions that come to their end.
         output_files: publishes the files of a prediction.
+        orders: tells workers what to do that train together.
+        view: what people are shown of it.
     """
 
     def __init__(
@@ -69,21 +66,15 @@ class Job:
         self._journal = journal
         self._clock = clock
         self._lock = threading.Lock()
-        self._publications = Publications(core, self._lock, self._do, self.flush)
-        self.finishing = Finishing(core, self._lock, self._do, self._check_caller)
-        self.output_files = OutputFiles(core, self._lock, self._do, self.flush)
         self._supervised: set[int] = set()
         self._evicted: dict[int, tuple[str, str]] = {}
         self._stragglers = StragglerWatch()
-        self._coverage = SharedCoverage(self._view, clock)
-        self._conductor: Conductor | None = None
-        self._on_orders: Callable[[], None] = lambda: None
-        self._orders_version = 0
         core.members.start_deadlines(clock())
-        if core.rounds is not None:
-            core.rounds.start_deadlines(clock())
-            self._conductor = Conductor(core, self._do, self._after_round)
-        self._start_rate()
+        self.publications = Publications(core, self._lock, self._do, self._check_caller, self.flush)
+        self.finishing = Finishing(core, self._lock, self._do, self._check_caller)
+        self.output_files = OutputFiles(core, self._lock, self._do, self.flush)
+        self.orders = Orders(core, self._lock, self._do, clock, self._after_round)
+        self.view = JobView(core, self._lock, clock, self._record)
 
     @property
     def config(self) -> JobConfig:
@@ -117,9 +108,9 @@ class Job:
         """Goes back to the newest checkpoint, if a model is trained and nobody has it any more."""
         with self._lock:
             core = self._core
-            if self._conductor is not None:
+            if core.rounds is not None:
                 # Which knows who has it; where there is a round, its members are waited for.
-                self._advance()
+                self.orders.advance()
                 return
             if (
                 not core.config.trains_model
@@ -164,7 +155,7 @@ class Job:
             JobFailedError: the job is over.
         """
         with self._lock:
-            self._check_running()
+            self._core.check_running()
             event = events.Registered(
                 incarnation, requested_id, description, requested_id in self._supervised
             )
@@ -191,7 +182,7 @@ class Job:
             JobFailedError: the job is over.
         """
         with self._lock:
-            self._check_running()
+            self._core.check_running()
             now_s = self._clock()
             worker = self._hear(request.worker_id, request.incarnation, request.round)
             if request.sequence == worker.last_sequence + 1:
@@ -205,7 +196,7 @@ class Job:
             self._record.look(self._core)
             if self._core.state is JobState.FAILED:
                 _logger.error("the job fails: %s", self._core.reason)
-                self._check_running()
+                self._core.check_running()
             return reply
 
     def heartbeat(
@@ -236,7 +227,7 @@ class Job:
             JobFailedError: the job is over.
         """
         with self._lock:
-            self._check_running()
+            self._core.check_running()
             now_s = self._clock()
             worker = self._hear(worker_id, incarnation, round_number)
             if seconds_spent:
@@ -251,95 +242,6 @@ class Job:
                 _logger.info("worker %d does not have %d of its leases", worker_id, len(tokens))
                 self._do(events.GivenBack(worker_id, tokens))
 
-    def report_evaluation(
-        self,
-        worker_id: int,
-        incarnation: str,
-        key: EpochKey,
-        metrics: Mapping[str, float],
-        round_number: int = 0,
-    ) -> None:
-        """Keeps the result of an evaluation; reporting it again replaces it.
-
-        Raises:
-            UnknownWorkerError: the worker is not, or no longer, part of the job.
-            RoundOverError: its round is over.
-            InvalidRequestError: the job evaluates, and not all records are evaluated.
-            JobFailedError: the job is over.
-        """
-        with self._lock:
-            self._check_running()
-            self._hear(worker_id, incarnation, round_number)
-            # The loss first, the others by name: a message's map has no order.
-            metrics = dict(sorted(metrics.items(), key=lambda item: (item[0] != "loss", item[0])))
-            at_step = f" at step {key.step} (epoch {key.epoch + 1})"
-            if self._core.config.kind is JobKind.EVALUATION:
-                at_step = ""
-                if self._core.queue.sums(key) is None:
-                    raise InvalidRequestError(
-                        f"worker {worker_id} has a result of {key}, which has not ended"
-                    )
-                if self._core.queue.is_reported(key):
-                    return  # several may have got the sums, and they are the same
-            self._do(events.Evaluated((str(key.type), key.epoch, key.step), metrics))
-            shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-            _logger.info("evaluation%s: %s", at_step, shown)
-
-    def publish(
-        self,
-        worker_id: int,
-        incarnation: str,
-        written: Path,
-        published: Path,
-        round_number: int = 0,
-    ) -> None:
-        """Renames what a member has written to the name that people look for.
-
-        Raises:
-            UnknownWorkerError: the worker is not, or no longer, part of the job; nothing is done.
-            RoundOverError: its round is over; nothing is done.
-            InvalidRequestError: the path is not one that the job writes to.
-            JobDirectoryError: the rename failed.
-            JobFailedError: the job is over.
-        """
-        self._publications.publish(
-            lambda: self._check_caller(worker_id, incarnation, round_number), written, published
-        )
-
-    def publish_checkpoint(
-        self,
-        worker_id: int,
-        incarnation: str,
-        written: Path,
-        step: int,
-        files: Mapping[str, tuple[int, str]],
-        round_number: int = 0,
-    ) -> Path:
-        """Makes a checkpoint of what a worker has written, and removes the oldest ones.
-
-        Args:
-            worker_id: the worker.
-            incarnation: its process.
-            written: the directory that it has written, beside the other checkpoints.
-            step: the step after which the state was saved, and whose commit was marked.
-            files: size in bytes and SHA-256 of each file.
-            round_number: the round that it trains in; 0 where one worker trains alone.
-
-        Returns:
-            The directory's name from now on.
-
-        Raises:
-            RetryableError: not every member of the round is known to have finished the step.
-            UnknownWorkerError: the worker is not, or no longer, part of the job; nothing is done.
-            RoundOverError: its round is over; nothing is done.
-            InvalidRequestError: the step was never marked, or the path is not the job's.
-            JobDirectoryError: the checkpoint cannot be written.
-            JobFailedError: the job is over.
-        """
-        return self._publications.publish_checkpoint(
-            lambda: self._check_caller(worker_id, incarnation, round_number), written, step, files
-        )
-
     def stop_training(
         self, worker_id: int, incarnation: str, reason: str, round_number: int = 0
     ) -> None:
@@ -352,7 +254,7 @@ class Job:
             JobFailedError: the job is over.
         """
         with self._lock:
-            self._check_running()
+            self._core.check_running()
             self._hear(worker_id, incarnation, round_number)
             if self._core.config.task_type is not TaskType.TRAINING:
                 raise InvalidRequestError(f"a job of {self._core.config.kind} is not ended early")
@@ -375,81 +277,8 @@ class Job:
             if failure:
                 self._record.explain(worker_id, failure)
                 self._end(JobState.FAILED, failure)
-                self._advance()
+                self.orders.advance()
             self._drop(worker_id, lost=bool(failure))
-
-    def rendezvous(
-        self, worker_id: int, incarnation: str, report: AgentReport, known: RoundOrder | None
-    ) -> RoundOrder:
-        """Takes in how a worker stands, and returns what it is to do.
-
-        Args:
-            worker_id: the worker.
-            incarnation: its process.
-            report: how it stands.
-            known: the order that it has got last, or None.
-
-        Raises:
-            UnknownWorkerError: it is not, or no longer, part of the job.
-            InvalidRequestError: the job has no rounds.
-            JobFailedError: the job is over.
-        """
-        with self._lock:
-            self._check_running()
-            now_s = self._clock()
-            rounds = self._core.in_rounds()
-            self._core.members.hear(worker_id, incarnation, now_s)
-            rounds.hear(worker_id, report, known, now_s)
-            self._advance()
-            return self._order(worker_id, incarnation)
-
-    def order(self, worker_id: int, incarnation: str) -> RoundOrder:
-        """Returns what a worker is to do that has told how it stands.
-
-        Raises:
-            UnknownWorkerError: it is not, or no longer, part of the job.
-            InvalidRequestError: the job has no rounds.
-            JobFailedError: the job is over.
-        """
-        with self._lock:
-            return self._order(worker_id, incarnation)
-
-    def on_orders(self, callback: Callable[[], None]) -> None:
-        """Has something called, in any thread, whenever an order may be another."""
-        with self._lock:
-            self._on_orders = callback
-
-    def scale(self, num_workers: int) -> None:
-        """Changes how many workers train the model.
-
-        Raises:
-            InvalidRequestError: the job cannot have so many, or trains on one worker.
-            JobFailedError: the job is over.
-        """
-        with self._lock:
-            self._check_running()
-            self._core.in_rounds()
-            limits = self.config.workers
-            least = max(limits.min_workers, 1)
-            if num_workers < least:
-                raise InvalidRequestError(
-                    f"--num_workers {num_workers}: the job needs at least {least} (--min_workers)"
-                )
-            if limits.max_workers and num_workers > limits.max_workers:
-                raise InvalidRequestError(
-                    f"--num_workers {num_workers}: the job may have {limits.max_workers} at most "
-                    "(--max_workers)"
-                )
-            global_batch_size = self.config.training.global_batch_size
-            if global_batch_size and num_workers > global_batch_size:
-                raise InvalidRequestError(
-                    f"--num_workers {num_workers}: a step has {global_batch_size} records "
-                    "(--global_batch_size), less than one for each"
-                )
-            if num_workers != self.workers_wanted:
-                _logger.info("%d workers are wanted, not %d", num_workers, self.workers_wanted)
-                self._do(events.Scaled(num_workers))
-                self._advance()
 
     def lose(self, worker_id: int, reason: str) -> None:
         """Notes that a worker has died or fallen silent; what it had goes to others.
@@ -463,7 +292,7 @@ class Job:
                 # Who reports it tells the user, and knows more.
                 _logger.debug("worker %d is lost: %s", worker_id, reason)
                 self._lose(worker_id, reason)
-        if self.config.trains_model and self._conductor is None:
+        if self.config.trains_model and self._core.rounds is None:
             checkpoints.remove_unfinished(Path(self.config.checkpoint.directory))
 
     def tick(self) -> None:
@@ -473,14 +302,15 @@ class Job:
             silent = [
                 worker
                 for worker in self._core.members.silent(now_s)
-                if self._conductor is not None or not worker.supervised
+                if self._core.rounds is not None or not worker.supervised
             ]
             for key in self._stragglers.keys(now_s):
-                slow = self._stragglers.slowest(key, self._core.queue.live_tokens(key), now_s)
+                tokens = self._core.queue.epochs.live_tokens(key)
+                slow = self._stragglers.slowest(key, tokens, now_s)
                 if slow is not None:
                     self._do(events.Split(slow))
-            self._advance()
-            self._sample_if_due()
+            self.orders.advance()
+            self.view.sample_if_due()
         for worker in silent:
             reason = f"it was silent for {now_s - worker.heard_s:.0f} s"
             _logger.warning("worker %d is lost: %s", worker.worker_id, reason)
@@ -493,7 +323,7 @@ class Job:
         """
         now_s = self._clock()
         with self._lock:
-            if self._conductor is not None:
+            if self._core.rounds is not None:
                 return [(worker_id, reason) for worker_id, (_, reason) in self._evicted.items()]
             return [
                 (worker.worker_id, f"it was silent for {now_s - worker.heard_s:.0f} s")
@@ -505,69 +335,17 @@ class Job:
         """Fails the job, unless it is over already."""
         with self._lock:
             self._end(JobState.FAILED, reason)
-            self._advance()
+            self.orders.advance()
 
     def interrupt(self) -> None:
         """Ends the job because its user said so; the same command goes on with it."""
         with self._lock:
             self._end(JobState.INTERRUPTED, "interrupted")
-            self._advance()
+            self.orders.advance()
 
     def status(self) -> JobStatus:
         """Returns how the job stands."""
-        with self._lock:
-            return self._status()
-
-    def ledger(self) -> dict[str, Any]:
-        """Returns the ledger, as its JSON."""
-        with self._lock:
-            return ledger_document(self._core)
-
-    def events(self, after_id: int) -> list[dict[str, Any]]:
-        """Returns what has happened after an event, the last 1000 at most, as JSON."""
-        with self._lock:
-            self._record.look(self._core)
-            return [event.to_plain() for event in self._record.log.after(after_id)]
-
-    def history(self) -> dict[str, Any]:
-        """Returns how the job went over time, as JSON."""
-        with self._lock:
-            self._sample_if_due()
-            return self._record.history.to_plain()
-
-    def coverage(self, num_cells: int) -> dict[str, Any]:
-        """Returns what became of the records of the epoch that the job is in, or of its last one.
-
-        Args:
-            num_cells: in how many cells they are drawn at most.
-
-        Returns:
-            JSON, not to be changed; it may be a second old.
-        """
-        is_over = self._core.state is not JobState.RUNNING
-        return self._coverage.document(num_cells, is_last=is_over)
-
-    def _view(self) -> EpochView | None:
-        with self._lock:
-            epoch = self._core.queue.last_epoch()
-            return None if epoch is None else epoch.view()
-
-    def _status(self) -> JobStatus:
-        return job_status(self._core, self._rate, self._clock(), self._record.started_s)
-
-    def _sample_if_due(self) -> None:
-        self._record.look(self._core)
-        if self._record.is_sample_due(self._core):
-            self._record.sample(self._core, self._status())
-
-    def _start_rate(self) -> None:
-        """Measures the rate from here on."""
-        self._rate = RateMeter()
-        job_status(self._core, self._rate, self._clock())
-
-    def _check_running(self) -> None:
-        if self._core.state is not JobState.RUNNING:
-            raise JobFailedError(f"the job is {self._core.state}: {self._core.reason}")
+        return self.view.status()
 
     def _append(self, event: Any) -> None:
         self._journal.append(*events.encode_event(event))
@@ -600,27 +378,12 @@ class Job:
         return worker
 
     def _check_caller(self, worker_id: int, incarnation: str, round_number: int) -> None:
-        self._check_running()
+        self._core.check_running()
         self._hear(worker_id, incarnation, round_number)
-
-    def _order(self, worker_id: int, incarnation: str) -> RoundOrder:
-        self._check_running()
-        self._core.members.known(worker_id, incarnation)
-        return self._core.in_rounds().order(worker_id)
-
-    def _advance(self) -> None:
-        """Lets rounds end and begin that are due, and has everybody told."""
-        if self._conductor is None:
-            return
-        self._conductor.advance(self._clock())
-        version = self._core.in_rounds().version
-        if version != self._orders_version or self._core.state is not JobState.RUNNING:
-            self._orders_version = version
-            self._on_orders()
 
     def _give_up(self, worker: Worker, reason: str) -> None:
         """Goes on without a silent worker; the platform has to end its process, if there is one."""
-        if self._conductor is None:
+        if self._core.rounds is None:
             self.lose(worker.worker_id, reason)
             return
         with self._lock:
@@ -638,32 +401,20 @@ class Job:
 
     def _drop(self, worker_id: int, lost: bool) -> None:
         self._do(events.Dropped(worker_id, lost))
-        self._advance()
+        self.orders.advance()
         # A job that is over keeps the ledger that tells why; it goes back when it goes on.
         if (
-            self._conductor is None
+            self._core.rounds is None
             and self._core.config.trains_model
             and self._core.state is JobState.RUNNING
         ):
             self._adopt_newest()
 
     def _adopt_newest(self) -> None:
-        whole = whole_marks(self._core)
-        if not whole:
-            first = self._core.queue.marks.published[0].checkpoint
-            self._end(JobState.FAILED, f"the checkpoint that the job began with is gone: {first}")
-            return
-        num_undone = self._core.queue.last_step - whole[-1].step
-        if num_undone > 0:
-            steps = "step is" if num_undone == 1 else "steps are"
-            self._record.warn(
-                f"the job goes back to step {whole[-1].step:,}: {num_undone:,} finished {steps} "
-                "lost"
-            )
-        self._do(events.Adopted(whole[-1].step))
-        self._start_rate()
+        if adopt_newest(self._core, self._do, self._record):
+            self.view.start_rate()
 
     def _after_round(self) -> None:
         """Removes the checkpoints that nobody will finish, and measures the rate anew."""
-        self._publications.remove_unfinished()
-        self._start_rate()
+        self.publications.remove_unfinished()
+        self.view.start_rate()

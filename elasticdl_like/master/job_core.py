@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from elasticdl_like.config import DistributionStrategy, JobConfig, JobKind
-from elasticdl_like.errors import InvalidRequestError, LedgerError
+from elasticdl_like.errors import InvalidRequestError, JobFailedError, LedgerError
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.master import events
 from elasticdl_like.master.membership import Membership
@@ -292,7 +292,7 @@ class JobCore:
         key = EpochKey(TaskType(task_type), epoch, step)
         self.evaluations = [each for each in self.evaluations if each.key != key]
         self.evaluations.append(Evaluation(key, event.metrics))
-        self.queue.report(key)
+        self.queue.epochs.report(key)
 
     def stop_training(self, event: events.TrainingStopped) -> None:
         """Ends training early: nobody gets more to train on."""
@@ -329,8 +329,8 @@ class JobCore:
     def check_quarantine(self) -> None:
         """Fails the job if more records cannot be used than it may set aside."""
         allowed = self.config.training.max_quarantined_records
-        if self.queue.num_unusable > allowed:
-            last = self.queue.last_unusable
+        if self.queue.epochs.num_unusable > allowed:
+            last = self.queue.epochs.last_unusable
             self._fail(
                 f"records [{last.start}, {last.end}) of shard {last.shard_name!r} cannot be used: "
                 f"{last.problem}; --max_quarantined_records is {allowed}"
@@ -340,6 +340,15 @@ class JobCore:
     def workers_wanted(self) -> int:
         """How many workers there should be."""
         return self.config.workers.num_workers if self.rounds is None else self.rounds.wanted
+
+    def check_running(self) -> None:
+        """Checks that the job is not over.
+
+        Raises:
+            JobFailedError: it is.
+        """
+        if self.state is not JobState.RUNNING:
+            raise JobFailedError(f"the job is {self.state}: {self.reason}")
 
     def in_rounds(self) -> Rounds:
         """Returns the rounds of a job that has some.
@@ -422,7 +431,7 @@ class JobCore:
     def _has_result(self) -> bool:
         match self.config.kind:
             case JobKind.EVALUATION:
-                return self.queue.is_reported(EpochKey(TaskType.EVALUATION, 0))
+                return self.queue.epochs.is_reported(EpochKey(TaskType.EVALUATION, 0))
             case JobKind.PREDICTION:
                 return self.predicting().is_done
         return True

@@ -102,7 +102,7 @@ class Master:
         self._saved_s = time.monotonic()
         try:
             self.job.flush()
-            quarantined = self.job.ledger()["quarantined"]
+            quarantined = self.job.view.ledger()["quarantined"]
             if quarantined != self._saved_quarantine:
                 self.directory.save_quarantine(quarantined)
                 self._saved_quarantine = quarantined
@@ -112,7 +112,7 @@ class Master:
         else:
             self.problem = ""
         # What has happened is durable before anybody reads of it.
-        self._files.save(self.job, at_end)
+        self._files.save(self.job.view, at_end)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from elasticdl_like.master.job import Job
+from elasticdl_like.master.orders import Orders
 from elasticdl_like.rounds import AgentReport, RoundOrder
 
 
@@ -13,14 +13,14 @@ class OrderWatch:
     """Lets agents wait for another order; lives on the loop that it is made on.
 
     Args:
-        job: has rounds.
+        orders: those of the job.
     """
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        job.on_orders(self._call)
+        orders.on_change(self._call)
 
     async def next_order(
         self,
@@ -40,16 +40,16 @@ class OrderWatch:
             wait_s: for how long at most, in seconds.
 
         Raises:
-            ElasticdlError: as `Job.rendezvous` does.
+            ElasticdlError: as `Orders.rendezvous` does.
         """
         changed = self._changed
-        order = self._job.rendezvous(worker_id, incarnation, report, known)
+        order = self._orders.rendezvous(worker_id, incarnation, report, known)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 while known is not None and _is_same(order, known):
                     await changed.wait()
                     changed = self._changed
-                    order = self._job.order(worker_id, incarnation)
+                    order = self._orders.order(worker_id, incarnation)
         return order
 
     def _call(self) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from elasticdl_like.tasks import EpochKey
+from elasticdl_like.tasks import EpochKey, TaskType
 from elasticdl_like.time_shares import TimeShares
 
 
@@ -147,3 +147,36 @@ class JobStatus:
     def to_plain(self) -> dict[str, Any]:
         """Returns the status as `elasticdl status --json` prints it."""
         return asdict(self) | {"evaluations": [each.to_plain() for each in self.evaluations]}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> JobStatus:
+        """Returns the status that `to_plain` has made plain, perhaps that of a later version.
+
+        Raises:
+            KeyError, TypeError: something is missing.
+        """
+        together = plain["round"]
+        known = {
+            "evaluations": [
+                Evaluation(
+                    EpochKey(TaskType.EVALUATION, each["epoch"], each["step"]), each["metrics"]
+                )
+                for each in plain["evaluations"]
+            ],
+            "workers": [_worker_from_plain(each) for each in plain["workers"]],
+            "round": None if together is None else RoundStatus(**_known(RoundStatus, together)),
+        }
+        return cls(**_known(cls, plain) | known)
+
+
+def _worker_from_plain(plain: Mapping[str, Any]) -> WorkerStatus:
+    shares = {
+        name: TimeShares(**plain[name])
+        for name in ("time_shares", "recent_time_shares")
+        if plain.get(name) is not None
+    }
+    return WorkerStatus(**_known(WorkerStatus, plain) | shares)
+
+
+def _known(kind: Any, plain: Mapping[str, Any]) -> dict[str, Any]:
+    return {each.name: plain[each.name] for each in fields(kind) if each.name in plain}

@@ -22,7 +22,9 @@ class Publications:
         core: the job.
         lock: whoever has it has the job to itself.
         do: applies an event, writes it down, and returns what it returns.
-        flush: makes that durable; takes the lock.
+        check_caller: raises an error if a worker, an incarnation and a round are not part of the
+            job; called with the lock.
+        flush: makes what was done durable; takes the lock.
     """
 
     def __init__(
@@ -30,29 +32,36 @@ class Publications:
         core: JobCore,
         lock: threading.Lock,
         do: Callable[[Any], Any],
+        check_caller: Callable[[int, str, int], None],
         flush: Callable[[], None],
     ) -> None:
         self._core = core
         self._lock = lock
         self._do = do
+        self._check_caller = check_caller
         self._flush = flush
         self._publishing = threading.Lock()
 
-    def publish(self, check: Callable[[], object], written: Path, published: Path) -> None:
-        """Renames what a worker has written to the name that people look for.
-
-        Args:
-            check: raises an error if the caller may not do that; called with the lock.
-            written: what it has written.
-            published: the name.
+    def publish(
+        self,
+        worker_id: int,
+        incarnation: str,
+        written: Path,
+        published: Path,
+        round_number: int = 0,
+    ) -> None:
+        """Renames what a member has written to the name that people look for.
 
         Raises:
+            UnknownWorkerError: the worker is not, or no longer, part of the job; nothing is done.
+            RoundOverError: its round is over; nothing is done.
             InvalidRequestError: the path is not one that the job writes to.
             JobDirectoryError: the rename failed.
+            JobFailedError: the job is over.
         """
         with self._publishing:
             with self._lock:
-                check()
+                self._check_caller(worker_id, incarnation, round_number)
             output = self._core.config.output
             if str(published.parent) != output or written.parent != published.parent:
                 raise InvalidRequestError(
@@ -70,26 +79,33 @@ class Publications:
 
     def publish_checkpoint(
         self,
-        check: Callable[[], object],
+        worker_id: int,
+        incarnation: str,
         written: Path,
         step: int,
         files: Mapping[str, tuple[int, str]],
+        round_number: int = 0,
     ) -> Path:
         """Makes a checkpoint of what a worker has written, and removes the oldest ones.
 
         Args:
-            check: raises an error if the caller may not do that; called with the lock.
+            worker_id: the worker.
+            incarnation: its process.
             written: the directory that it has written, beside the other checkpoints.
             step: the step after which the state was saved, and whose commit was marked.
             files: size in bytes and SHA-256 of each file.
+            round_number: the round that it trains in; 0 where one worker trains alone.
 
         Returns:
             The directory's name from now on.
 
         Raises:
             RetryableError: not every member of the round is known to have finished the step.
+            UnknownWorkerError: the worker is not, or no longer, part of the job; nothing is done.
+            RoundOverError: its round is over; nothing is done.
             InvalidRequestError: the step was never marked, or the path is not the job's.
             JobDirectoryError: the checkpoint cannot be written.
+            JobFailedError: the job is over.
         """
         core = self._core
         directory = Path(core.config.checkpoint.directory)
@@ -98,7 +114,7 @@ class Publications:
         published = checkpoints.checkpoint_path(directory, step)
         with self._publishing:
             with self._lock:
-                check()
+                self._check_caller(worker_id, incarnation, round_number)
                 mark = core.queue.marks.find(step)
                 if mark is None and core.rounds is not None and step > core.queue.firm_step:
                     raise RetryableError(f"step {step} is not known to be finished by all workers")
@@ -106,12 +122,12 @@ class Publications:
                     raise InvalidRequestError(f"step {step} has no mark, or was undone since")
                 if mark.checkpoint and not written.exists():
                     return published  # asked a second time
-                shards = core.queue.shards(mark.table)
+                shards = core.queue.tables.shards(mark.table)
             details = {"job": core.config.name, "seed": core.config.training.seed}
             checkpoints.publish_checkpoint(written, published, mark, shards, files, details)
             with self._lock:
                 # The time that it took is long enough for the worker to be given up.
-                check()
+                self._check_caller(worker_id, incarnation, round_number)
                 dropped = self._do(events.CheckpointPublished(step, str(published)))
             self._flush()
         _logger.info("checkpoint: %s", published)

@@ -47,7 +47,7 @@ class JobRecord:
 
     def begin(self, core: JobCore, goes_on: bool) -> None:
         """Notes that a master takes the job up."""
-        self._num_unusable = core.queue.num_unusable
+        self._num_unusable = core.queue.epochs.num_unusable
         if goes_on:
             step = f"{core.queue.last_step:,}"
             self._add(EventKind.JOB, f"the job goes on with a new master, after step {step}")
@@ -161,9 +161,9 @@ class JobRecord:
         )
 
     def _look_for_unusable(self, core: JobCore) -> None:
-        number = core.queue.num_unusable
+        number = core.queue.epochs.num_unusable
         if number > self._num_unusable:
-            last = core.queue.last_unusable
+            last = core.queue.epochs.last_unusable
             added = number - self._num_unusable
             records = "record is" if added == 1 else "records are"
             self._add(

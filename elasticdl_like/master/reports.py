@@ -36,7 +36,7 @@ def job_status(
         started_s: when it began, in Unix seconds; None when that is not known.
     """
     training, num_epochs = core.config.training, core.queue.plan.num_epochs
-    last = core.queue.last_epoch()
+    last = core.queue.epochs.last()
     entry = None if last is None else last.ledger()
     # An epoch that is already over may have had other shards, and then another number of records.
     per_epoch = core.queue.num_records if entry is None else entry.records
@@ -124,7 +124,7 @@ def ledger_document(core: JobCore) -> dict[str, Any]:
     """Returns the ledger, as its JSON."""
     return {
         "job": core.config.name,
-        "epochs": [entry.to_plain() for entry in core.queue.ledger()],
+        "epochs": [entry.to_plain() for entry in core.queue.epochs.ledger()],
         "quarantined": [
             {
                 "type": str(epoch.key.type),
@@ -134,7 +134,7 @@ def ledger_document(core: JobCore) -> dict[str, Any]:
                 "end": each.end,
                 "problem": each.problem,
             }
-            for epoch in core.queue.epochs()
+            for epoch in core.queue.epochs
             for each in epoch.quarantine
         ],
     }
@@ -166,7 +166,7 @@ def load_coverage(job_directory: Path, most_cells: int) -> dict[str, Any]:
     Raises:
         JournalError: there is no job in the directory, or its journal cannot be read.
     """
-    epoch = load_core(job_directory).queue.last_epoch()
+    epoch = load_core(job_directory).queue.epochs.last()
     return Coverage().document(None if epoch is None else epoch.view(), most_cells)
 
 
@@ -197,7 +197,7 @@ def verify_ledger(job_directory: Path) -> list[str]:
     """
     core = load_core(job_directory)
     differences = []
-    for epoch in core.queue.epochs():
+    for epoch in core.queue.epochs:
         entry = epoch.ledger()
         accounted = entry.committed + entry.quarantined + entry.leased + entry.waiting
         if accounted != entry.records or entry.waiting < 0:
@@ -218,7 +218,7 @@ def verify_ledger(job_directory: Path) -> list[str]:
     if plan.validation_table is not None:
         tables.append(("validation", plan.validation_table, validation))
     for name, table, shards in tables:
-        change = compare_shards(core.queue.shards(table), shards)
+        change = compare_shards(core.queue.tables.shards(table), shards)
         if change:
             differences.append(f"the {name} data has changed: {change.description}")
     return differences

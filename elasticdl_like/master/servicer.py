@@ -69,7 +69,7 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
     async def ReportEvaluation(
         self, request: pb.ReportEvaluationRequest, context: Context
     ) -> pb.ReportEvaluationReply:
-        self._job.report_evaluation(
+        self._job.finishing.report_evaluation(
             request.caller.worker_id,
             request.caller.incarnation,
             convert.epoch_key_from_proto(request.epoch),
@@ -118,7 +118,7 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
     async def Publish(self, request: pb.PublishRequest, context: Context) -> pb.PublishReply:
         # Files are slow; other calls go on meanwhile.
         await asyncio.to_thread(
-            self._job.publish,
+            self._job.publications.publish,
             request.caller.worker_id,
             request.caller.incarnation,
             Path(request.written_path),
@@ -132,7 +132,7 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
         self, request: pb.PublishCheckpointRequest, context: Context
     ) -> pb.PublishCheckpointReply:
         published = await asyncio.to_thread(
-            self._job.publish_checkpoint,
+            self._job.publications.publish_checkpoint,
             request.caller.worker_id,
             request.caller.incarnation,
             Path(request.written_path),
@@ -169,7 +169,7 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
         if request.HasField("known"):
             known = convert.round_order_from_proto(request.known)
         if self._orders is None:
-            self._orders = OrderWatch(self._job)
+            self._orders = OrderWatch(self._job.orders)
         order = await self._orders.next_order(
             caller.worker_id, caller.incarnation, report, known, _LONG_POLL_S
         )
@@ -177,16 +177,17 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
         return pb.RendezvousReply(order=convert.round_order_to_proto(order))
 
     async def Scale(self, request: pb.ScaleRequest, context: Context) -> pb.ScaleReply:
-        self._job.scale(request.num_workers)
+        self._job.orders.scale(request.num_workers)
         await self._durable()
         return pb.ScaleReply()
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:
-        document = self._job.status().to_plain() | {"ledger": self._job.ledger()}
+        view = self._job.view
+        document = view.status().to_plain() | {"ledger": view.ledger()}
         if request.details:
             document |= {
-                "coverage": self._job.coverage(DETAIL_CELLS),
-                "events": self._job.events(0)[-DETAIL_EVENTS:],
+                "coverage": view.coverage(DETAIL_CELLS),
+                "events": view.events(0)[-DETAIL_EVENTS:],
             }
         return pb.StatusReply(status_json=json.dumps(document))
 

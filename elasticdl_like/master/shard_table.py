@@ -116,5 +116,35 @@ class ShardTable:
         return part_size(task_size, self.records_per_task)
 
 
+class ShardTables:
+    """The tables of shards of a job, by number, each cut into tasks when an epoch begins.
+
+    Args:
+        tables: the shards of each.
+    """
+
+    def __init__(self, tables: Sequence[Sequence[Shard]]) -> None:
+        self._tables = list(tables)
+        self._cut: dict[tuple[int, int], ShardTable] = {}
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def add(self, shards: Sequence[Shard]) -> None:
+        """Adds a table; its number is how many there were."""
+        self._tables.append(shards)
+
+    def shards(self, number: int) -> Sequence[Shard]:
+        """Returns the shards of a table."""
+        return self._tables[number]
+
+    def cut(self, number: int, records_per_task: int) -> ShardTable:
+        """Returns the tasks of a table, which epochs share."""
+        cut = (number, records_per_task)
+        if cut not in self._cut:
+            self._cut[cut] = ShardTable(self._tables[number], records_per_task)
+        return self._cut[cut]
+
+
 def _view(numbers: array[int]) -> NDArray[np.int64]:
     return np.frombuffer(numbers, np.int64)

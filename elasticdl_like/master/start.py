@@ -131,7 +131,7 @@ def check_data(core: JobCore, directory: JobDirectory) -> str:
     listed = list_job_shards(core.config, directory.logs / "shards.log")
     for table, shards in zip((plan.table, plan.validation_table), listed, strict=True):
         if table is not None:
-            change = compare_shards(core.queue.shards(table), shards)
+            change = compare_shards(core.queue.tables.shards(table), shards)
             if change:
                 return str(_changed(change.description))
     return ""
@@ -141,12 +141,12 @@ def _renewed_table(
     core: JobCore, journal: Journal, table: int, shards: Sequence[Shard]
 ) -> tuple[int, DataChange]:
     """Returns the number of the table with these shards, a new one if they have changed."""
-    change = compare_shards(core.queue.shards(table), shards)
+    change = compare_shards(core.queue.tables.shards(table), shards)
     if not change:
         return table, change
-    number = core.queue.num_tables
+    number = len(core.queue.tables)
     journal.add_table(number, shards)
-    core.queue.add_tables([shards])
+    core.queue.tables.add(shards)
     return number, change
 
 

@@ -95,6 +95,22 @@ class TaskOrder:
         else:
             tally.add_run(first + piece.start, first + piece.end)
 
+    def tally_before(self, task_number: int, position: int) -> Tally:
+        """Counts all records of the epoch before a position of its n-th task.
+
+        Takes time in proportion to the tasks in a shuffled epoch, unless it is the end.
+        """
+        if task_number == self._table.num_tasks:
+            return Tally.of_run(0, self._table.num_records)
+        first = self.task_range(task_number).ordinal
+        if self._order_key is None:
+            return Tally.of_run(0, first + position)
+        tally = Tally.of_run(first, first + position)
+        for number in range(task_number):
+            task = self.task_range(number)
+            tally.add_run(task.ordinal, task.ordinal + task.end - task.start)
+        return tally
+
     def _offsets(self, piece: Piece) -> NDArray[np.int64]:
         task = self.task_range(piece.task_number)
         size = task.end - task.start

@@ -14,17 +14,17 @@ of the last steps count, and each that may be gone on from is held as a mark.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from elasticdl_like.errors import InvalidRequestError
 from elasticdl_like.master.epoch import Epoch
-from elasticdl_like.master.ledger import LedgerEntry
+from elasticdl_like.master.epochs import Epochs
 from elasticdl_like.master.marks import Marks
 from elasticdl_like.master.plan import Mark, Plan
-from elasticdl_like.master.quarantine import SetAside
-from elasticdl_like.master.shard_table import ShardTable
+from elasticdl_like.master.shard_table import ShardTables
+from elasticdl_like.master.sharing import Sharing, fair_number
 from elasticdl_like.master.tentative import Parts, RoundSteps
 from elasticdl_like.ordering import derive_key
 from elasticdl_like.rounds import StepUse
@@ -46,20 +46,15 @@ class TaskQueue:
     def __init__(
         self, tables: Sequence[Sequence[Shard]], plan: Plan, start: Mark | None = None
     ) -> None:
-        self._tables = list(tables)
-        self._cut_tables: dict[tuple[int, int], ShardTable] = {}
-        self._table_numbers: dict[EpochKey, int] = {}
         self._plan = plan
+        self._tables = ShardTables(tables)
+        self._epochs = Epochs(self._tables, plan.task_type)
         self._next_token = 1
         self._stopped = False
-        self._epochs: dict[EpochKey, Epoch] = {}
-        self._open_epochs: dict[EpochKey, Epoch] = {}
         self._epoch_number = 0
         self._last_step = 0
-        self._reported: set[EpochKey] = set()
         self._marks = Marks(start or Mark(step=0, epoch=0, position={}))
-        self._recalled: set[int] = set()
-        self._idle: set[int] = set()
+        self._sharing = Sharing()
         self._round: RoundSteps | None = None
         self._go_to(self._marks.start)
 
@@ -69,18 +64,19 @@ class TaskQueue:
         return self._plan
 
     @property
-    def num_records(self) -> int:
-        """The number of records in one of the job's epochs."""
-        return sum(shard.count for shard in self._tables[self._plan.table])
+    def tables(self) -> ShardTables:
+        """The shards of each data set, of which there may be more for a new plan."""
+        return self._tables
 
     @property
-    def num_tables(self) -> int:
-        """How many tables of shards there are."""
-        return len(self._tables)
+    def epochs(self) -> Epochs:
+        """The epochs that have begun, and their ledger."""
+        return self._epochs
 
-    def shards(self, table: int) -> Sequence[Shard]:
-        """Returns the shards of a table."""
-        return self._tables[table]
+    @property
+    def num_records(self) -> int:
+        """The number of records in one of the job's epochs."""
+        return sum(shard.count for shard in self._tables.shards(self._plan.table))
 
     @property
     def epoch_number(self) -> int:
@@ -116,21 +112,6 @@ class TaskQueue:
         return self._stopped or self._epoch_number >= self._plan.num_epochs
 
     @property
-    def num_unusable(self) -> int:
-        """How many records were set aside because they could not be used."""
-        return sum(epoch.num_unusable for epoch in self._epochs.values())
-
-    @property
-    def last_unusable(self) -> SetAside:
-        """One of the records that were set aside because they could not be used, the last one.
-
-        Raises:
-            LookupError: there is none.
-        """
-        found = [each.last_unusable for each in self._epochs.values() if each.last_unusable]
-        return found[-1]
-
-    @property
     def marks(self) -> Marks:
         """The positions that the job can go back to."""
         return self._marks
@@ -144,8 +125,8 @@ class TaskQueue:
             InvalidRequestError: the worker is ahead of the job.
         """
         key, worker_id = request.key, request.worker_id
-        self._recalled.discard(worker_id)
-        if self._is_own(key):
+        self._sharing.was_asked(worker_id)
+        if self._epochs.is_own(key):
             if self._stopped or key.epoch >= self._plan.num_epochs:
                 return Answer.END, []
             if key.epoch > self._epoch_number:
@@ -156,15 +137,17 @@ class TaskQueue:
         elif key not in self._epochs:
             if key.type is not TaskType.EVALUATION or self._plan.validation_table is None:
                 return Answer.END, []
-            self._open(key, self._plan.validation_table, self._plan.records_per_task, None)
+            self._epochs.open_new(
+                key, self._plan.validation_table, self._plan.records_per_task, None
+            )
         epoch = self._epochs.get(key)
         if epoch is None or epoch.ended:
             return Answer.EPOCH_ENDED, []
         max_leases = min(request.max_leases, _MOST_LEASES_AT_ONCE)
-        if self._must_share(epoch, worker_id):
+        if self._sharing.must_wait(epoch, worker_id):
             max_leases = 0
         elif self._round is not None:
-            max_leases = min(max_leases, self._fair_number(self._round, epoch, worker_id))
+            max_leases = min(max_leases, fair_number(epoch, worker_id, self._round.num_members))
         leases: list[Lease] = []
         while len(leases) < max_leases:
             lease = epoch.lease(worker_id, request.sequence, self._next_token)
@@ -176,23 +159,15 @@ class TaskQueue:
         if self._end_if_over(epoch):
             return Answer.EPOCH_ENDED, []
         if leases or request.max_leases == 0:
-            self._idle.discard(worker_id)
+            self._sharing.not_idle(worker_id)
             return Answer.LEASED, leases
-        untouched = epoch.untouched
-        if not untouched.get(worker_id):
-            self._idle.add(worker_id)
-            # Of several the first: the order of a mapping is not part of the state.
-            fullest = max(untouched, key=lambda each: (untouched[each], -each), default=worker_id)
-            if fullest != worker_id and untouched[fullest] > 1:
-                self._recalled.add(fullest)
+        self._sharing.found_nothing(epoch, worker_id)
         return Answer.WAIT, []
 
     def recalled(self, worker_id: int, key: EpochKey) -> int:
         """Returns how many leases a worker should give back, because another has nothing to do."""
         epoch = self._epochs.get(key)
-        if worker_id not in self._recalled or epoch is None:
-            return 0
-        return epoch.untouched.get(worker_id, 0) // 2
+        return 0 if epoch is None else self._sharing.num_recalled(epoch, worker_id)
 
     def commit(self, worker_id: int, key: EpochKey, commit: Commit) -> bool:
         """Counts what a finished step used; returns False, and counts nothing, if it is fenced.
@@ -208,7 +183,7 @@ class TaskQueue:
         epoch = self._epochs.get(key)
         if epoch is None:
             raise InvalidRequestError(f"worker {worker_id} commits in {key}, which never began")
-        if self._round is not None and self._is_own(key):
+        if self._round is not None and self._epochs.is_own(key):
             self._round.check(worker_id, commit.step)
             if commit.step > self._last_step:
                 is_counted = epoch.commit(worker_id, commit, tentative=True)
@@ -217,11 +192,11 @@ class TaskQueue:
                 return is_counted
         if not epoch.commit(worker_id, commit):
             return False
-        if self._is_own(key):
+        if self._epochs.is_own(key):
             self._last_step = max(self._last_step, commit.step)
         self._end_if_over(epoch)
         if commit.mark:
-            self._marks.add(self._mark(commit.step))
+            self._marks.add(self._epochs.mark(commit.step, self._epoch_number))
         return True
 
     def take_back(self, worker_id: int, lost: bool) -> None:
@@ -233,14 +208,14 @@ class TaskQueue:
             worker_id: the worker.
             lost: whether it was lost, which is counted, or left by itself.
         """
-        self._idle.discard(worker_id)
-        for key, epoch in self._open_epochs.items():
-            if self._round is None or not self._is_own(key):
+        self._sharing.not_idle(worker_id)
+        for epoch in self._epochs.open:
+            if self._round is None or not self._epochs.is_own(epoch.key):
                 epoch.take_back(worker_id, lost)
 
     def give_back(self, worker_id: int, tokens: Collection[int]) -> None:
         """Takes back some leases of a worker."""
-        for epoch in self._open_epochs.values():
+        for epoch in self._epochs.open:
             epoch.give_back(worker_id, tokens)
 
     def unlisted(self, worker_id: int, sequence: int, held: Collection[int]) -> list[int]:
@@ -251,21 +226,16 @@ class TaskQueue:
         """
         return [
             token
-            for key, epoch in self._open_epochs.items()
-            if self._round is None or not self._is_own(key)
+            for epoch in self._epochs.open
+            if self._round is None or not self._epochs.is_own(epoch.key)
             for token in epoch.unlisted(worker_id, sequence, held)
         ]
 
     def split(self, token: int) -> None:
         """Cuts off the later half of what is left of a lease, for somebody else."""
-        for epoch in self._open_epochs.values():
+        for epoch in self._epochs.open:
             if token in epoch.tokens:
                 epoch.split(token, self._plan.records_per_task // 8 or 1)
-
-    def live_tokens(self, key: EpochKey) -> Collection[int]:
-        """Returns the tokens of an epoch's live leases, the oldest first."""
-        epoch = self._epochs.get(key)
-        return epoch.tokens if epoch is not None else ()
 
     def stop(self) -> None:
         """Ends training early: there are no more leases of the job's epochs for anybody."""
@@ -274,25 +244,6 @@ class TaskQueue:
     def unstop(self) -> None:
         """Takes `stop` back."""
         self._stopped = False
-
-    def report(self, key: EpochKey) -> None:
-        """Notes that the result of an evaluation has been kept."""
-        self._reported.add(key)
-
-    def is_reported(self, key: EpochKey) -> bool:
-        """Returns whether the result of an evaluation has been kept."""
-        return key in self._reported
-
-    def sums(self, key: EpochKey) -> Sequence[float] | None:
-        """Returns the sums of all commits that were counted in an epoch; None until it has ended.
-
-        Raises:
-            InvalidRequestError: the epoch never began, or was dropped.
-        """
-        epoch = self._epochs.get(key)
-        if epoch is None:
-            raise InvalidRequestError(f"{key} never began, or belongs to steps that were undone")
-        return epoch.sums if epoch.ended else None
 
     def adopt(self, step: int) -> Mark:
         """Goes back to a mark: what was committed after its step is undone and waits again.
@@ -339,7 +290,7 @@ class TaskQueue:
         firm_step = steps.firm
         if firm_step <= self._last_step:
             return
-        epoch = self._epochs.get(self._own_key(self._epoch_number))
+        epoch = self._epochs.own(self._epoch_number)
         tentative_steps = epoch.tentative_steps if epoch is not None else ()
         for each in sorted({*tentative_steps, *steps.marks}):
             if each > firm_step:
@@ -348,7 +299,7 @@ class TaskQueue:
                 epoch.make_firm(each)
                 self._end_if_over(epoch)
             if steps.take_mark(each):
-                self._marks.add(self._mark(each))
+                self._marks.add(self._epochs.mark(each, self._epoch_number))
         self._last_step = firm_step
         self._marks.let_go(firm_step)
 
@@ -375,7 +326,7 @@ class TaskQueue:
         last_step = max((self._last_step, *steps))
         uses = [use for use in uses if use.step > self._last_step]
         latest = max((round_steps.latest, *(use.step for use in uses)))
-        epoch = self._epochs.get(self._own_key(self._epoch_number))
+        epoch = self._epochs.own(self._epoch_number)
         if epoch is None:
             if any(use.intervals for use in uses):
                 raise InvalidRequestError(
@@ -395,15 +346,10 @@ class TaskQueue:
                 epoch.count_waiting(parts.take(step))
                 self._end_if_over(epoch)
             if step in steps:
-                self._marks.hold(self._mark(step))
+                self._marks.hold(self._epochs.mark(step, self._epoch_number))
         self._last_step = last_step
-        self._drop_evaluations(last_step)
-        self._recalled.clear()
-        self._idle.clear()
-
-    def add_tables(self, tables: Sequence[Sequence[Shard]]) -> None:
-        """Adds tables of shards, for a new plan; they are numbered on."""
-        self._tables.extend(tables)
+        self._epochs.drop_evaluations(last_step)
+        self._sharing.forget()
 
     def replan(self, plan: Plan, dropped_shards: Collection[str]) -> None:
         """Changes what the epochs that begin from now on are made of.
@@ -416,32 +362,11 @@ class TaskQueue:
         """
         self._plan = plan
         self._marks.drop_shards(dropped_shards)
-        epoch = self._epochs.get(self._own_key(self._epoch_number))
+        epoch = self._epochs.own(self._epoch_number)
         if epoch is None:
             self._open_own_epoch()
         else:
             epoch.drop_shards(dropped_shards)
-
-    def ledger(self) -> list[LedgerEntry]:
-        """Returns the account of every epoch begun so far, each before its evaluations."""
-        return [epoch.ledger() for epoch in self.epochs()]
-
-    def epochs(self) -> Iterator[Epoch]:
-        """Yields every epoch begun so far, each before its evaluations."""
-        for key in sorted(
-            self._epochs,
-            key=lambda key: (key.epoch, not self._is_own(key), key.step),
-        ):
-            yield self._epochs[key]
-
-    def last_epoch(self) -> Epoch | None:
-        """Returns the epoch that the job is in, or its last one.
-
-        None when there is neither, because the job began after its last epoch.
-        """
-        keys = [key for key in self._epochs if self._is_own(key)]
-        last = max(keys, key=lambda key: key.epoch, default=None)
-        return None if last is None else self._epochs[last]
 
     def to_plain(self) -> dict[str, Any]:
         """Returns the whole state but for the tables, as JSON."""
@@ -451,22 +376,12 @@ class TaskQueue:
             "stopped": self._stopped,
             "epoch_number": self._epoch_number,
             "last_step": self._last_step,
-            "reported": [_key_to_plain(key) for key in sorted(self._reported, key=str)],
+            "reported": self._epochs.reported_to_plain(),
             "marks": self._marks.to_plain(),
-            "recalled": sorted(self._recalled),
-            "idle": sorted(self._idle),
+            **self._sharing.to_plain(),
             "held_marks": self._marks.held_to_plain(),
             "round": None if self._round is None else self._round.to_plain(),
-            "epochs": [
-                {
-                    "key": _key_to_plain(key),
-                    "table": self._table_numbers[key],
-                    "records_per_task": epoch.table.records_per_task,
-                    "order_key": epoch.order_key,
-                    "state": epoch.to_plain(),
-                }
-                for key, epoch in self._epochs.items()
-            ],
+            "epochs": self._epochs.to_plain(),
         }
 
     @classmethod
@@ -478,119 +393,41 @@ class TaskQueue:
         queue._stopped = plain["stopped"]
         queue._epoch_number = plain["epoch_number"]
         queue._last_step = plain["last_step"]
-        queue._reported = {_key_from_plain(key) for key in plain["reported"]}
         queue._marks = marks
-        queue._recalled = set(plain["recalled"])
-        queue._idle = set(plain["idle"])
+        queue._sharing = Sharing(plain["idle"], plain["recalled"])
         round_steps = plain.get("round")
         queue._round = None if round_steps is None else RoundSteps.from_plain(round_steps)
-        queue._epochs, queue._open_epochs = {}, {}
-        for each in plain["epochs"]:
-            key = _key_from_plain(each["key"])
-            queue._open(key, each["table"], each["records_per_task"], each["order_key"])
-            queue._epochs[key].load_plain(each["state"])
-            if queue._epochs[key].ended:
-                del queue._open_epochs[key]
+        queue._epochs = Epochs.from_plain(
+            queue._tables, queue._plan.task_type, plain["epochs"], plain["reported"]
+        )
         return queue
 
-    def _own_key(self, epoch: int) -> EpochKey:
-        return EpochKey(self._plan.task_type, epoch)
-
-    def _is_own(self, key: EpochKey) -> bool:
-        """Whether it is one of the job's epochs, and not an evaluation in between."""
-        return key.type is self._plan.task_type
-
-    def _must_share(self, epoch: Epoch, worker_id: int) -> bool:
-        """Whether what is waiting is for somebody who has nothing to do."""
-        return not self._idle <= {worker_id} and epoch.untouched.get(worker_id, 0) > 0
-
-    def _fair_number(self, steps: RoundSteps, epoch: Epoch, worker_id: int) -> int:
-        """Returns how many leases leave as many to each other member.
-
-        A member without data takes part in the others' steps all the same, so that an epoch takes
-        as many steps as the one who has the most.
-        """
-        untouched = epoch.untouched
-        unbegun = epoch.num_unleased + sum(untouched.values())
-        return max(-(-unbegun // steps.num_members) - untouched.get(worker_id, 0), 0)
-
     def _go_to(self, mark: Mark) -> None:
-        for key in list(self._epochs):
-            if self._is_own(key) and key.epoch > mark.epoch:
-                self._drop(key)
-        self._drop_evaluations(mark.step)
+        self._epochs.drop_after(mark.epoch)
+        self._epochs.drop_evaluations(mark.step)
         self._marks.undo_after(mark.step)
         # What stopped training stays true where no step is undone; a callback would not say it
         # again.
         self._stopped = self._stopped and mark.step == self._last_step
         self._epoch_number = mark.epoch
         self._last_step = mark.step
-        self._recalled.clear()
-        self._idle.clear()
-        key = self._own_key(mark.epoch)
+        self._sharing.forget()
         if mark.position:
-            if key not in self._epochs:
-                self._open(key, mark.table, mark.records_per_task, mark.order_key)
-            self._reopen(key, mark.position)
-        elif self._is_as_planned(key):
-            self._reopen(key, _UNTOUCHED)
-        else:
+            self._epochs.restore(mark)
+        elif not self._epochs.rewind(mark.epoch, self._plan.table, self._plan.records_per_task):
             self._open_own_epoch()
-
-    def _drop_evaluations(self, step: int) -> None:
-        """Drops evaluations of steps that are undone, and those that are not finished.
-
-        Of these the workers that are gone had the rest.
-        """
-        for key in list(self._epochs):
-            if not self._is_own(key) and (key.step > step or key not in self._reported):
-                self._drop(key)
-        self._reported &= self._epochs.keys()
-
-    def _drop(self, key: EpochKey) -> None:
-        del self._epochs[key]
-        self._open_epochs.pop(key, None)
 
     def _running_round(self) -> RoundSteps:
         if self._round is None:
             raise InvalidRequestError("there is no round")
         return self._round
 
-    def _reopen(self, key: EpochKey, position: Mapping[str, Any]) -> None:
-        epoch = self._epochs[key]
-        epoch.restore(position)
-        self._open_epochs[key] = epoch
-
-    def _is_as_planned(self, key: EpochKey) -> bool:
-        epoch, plan = self._epochs.get(key), self._plan
-        return (
-            epoch is not None
-            and self._table_numbers[key] == plan.table
-            and epoch.table.records_per_task == plan.records_per_task
-        )
-
-    def _mark(self, step: int) -> Mark:
-        key = self._own_key(self._epoch_number)
-        epoch = self._epochs.get(key)
-        if epoch is None:
-            return Mark(step, self._epoch_number, {})
-        return Mark(
-            step,
-            self._epoch_number,
-            epoch.position(),
-            self._table_numbers[key],
-            epoch.table.records_per_task,
-            epoch.order_key,
-        )
-
     def _end_if_over(self, epoch: Epoch) -> bool:
-        if not epoch.ended or epoch.key not in self._open_epochs:
+        if not self._epochs.close_if_ended(epoch):
             return False
-        epoch.check()
-        del self._open_epochs[epoch.key]
         # Who had nothing to do in this epoch may have something in the next.
-        self._idle.clear()
-        if epoch.key == self._own_key(self._epoch_number):
+        self._sharing.nobody_idle()
+        if epoch.key == self._epochs.own_key(self._epoch_number):
             self._epoch_number += 1
             self._open_own_epoch()
         return True
@@ -598,32 +435,8 @@ class TaskQueue:
     def _open_own_epoch(self) -> None:
         plan = self._plan
         if self._epoch_number < plan.num_epochs:
-            key = self._own_key(self._epoch_number)
+            key = self._epochs.own_key(self._epoch_number)
             order_key = None
             if plan.shuffle_seed is not None:
                 order_key = derive_key(plan.shuffle_seed, key.epoch)
-            self._open(key, plan.table, plan.records_per_task, order_key)
-
-    def _open(
-        self, key: EpochKey, table_number: int, records_per_task: int, order_key: int | None
-    ) -> None:
-        cut = (table_number, records_per_task)
-        if cut not in self._cut_tables:
-            self._cut_tables[cut] = ShardTable(self._tables[table_number], records_per_task)
-        self._table_numbers[key] = table_number
-        self._epochs[key] = Epoch(key, self._cut_tables[cut], order_key)
-        self._open_epochs[key] = self._epochs[key]
-
-
-_UNTOUCHED: Mapping[str, Any] = Epoch(
-    EpochKey(TaskType.TRAINING, 0), ShardTable((), 1), None
-).position()
-
-
-def _key_to_plain(key: EpochKey) -> list[Any]:
-    return [str(key.type), key.epoch, key.step]
-
-
-def _key_from_plain(plain: Sequence[Any]) -> EpochKey:
-    task_type, epoch, step = plain
-    return EpochKey(TaskType(task_type), epoch, step)
+            self._epochs.open_new(key, plan.table, plan.records_per_task, order_key)

@@ -40,7 +40,7 @@ def load_documents(job_directory: Path, status: Mapping[str, Any]) -> dict[str, 
     core = load_core(job_directory)
     directory = JobDirectory(job_directory.absolute())
     record = RecordFiles(directory, time.time, time.monotonic).load()
-    epoch = core.queue.last_epoch()
+    epoch = core.queue.epochs.last()
     coverage = Coverage().document(None if epoch is None else epoch.view(), DEFAULT_CELLS)
     return {
         "status": {**status, "reason": text_without_secrets(status["reason"])},

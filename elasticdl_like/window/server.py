@@ -171,7 +171,7 @@ def _about_token(master: Master) -> str:
 def _window_app(master: Master, stopping: asyncio.Event) -> WindowApp:
     job = master.job
     return WindowApp(
-        Snapshots(job, time.monotonic),
+        Snapshots(job.view, time.monotonic),
         encode(config_document(job.config, master.directory)),
         lambda: master.problem,
         load_page(),

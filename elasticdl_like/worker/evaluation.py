@@ -11,10 +11,10 @@ import keras
 
 from elasticdl_like.tasks import EpochKey, Finish
 from elasticdl_like.time_spent import TimeSpent
+from elasticdl_like.worker.counted_commits import CountedCommits
 from elasticdl_like.worker.dataset import BatchPipeline
 from elasticdl_like.worker.master_client import MasterClient
 from elasticdl_like.worker.metric_sums import MetricSums
-from elasticdl_like.worker.task_stream import TaskStream
 from elasticdl_like.worker.train_step import split_batch, zeros_like_spec
 from elasticdl_like.worker.waits import awaited
 
@@ -87,18 +87,17 @@ class Evaluator:
         return results
 
     def _use_stream(self, key: EpochKey) -> bool:
-        """Evaluates what one stream leases; returns whether it came to the end of the data."""
-        stream = TaskStream(self._client, key, on_fenced=lambda step: stream.drop())
-        with stream:
+        """Evaluates what one stream leases; returns whether all of that was counted."""
+        commits = CountedCommits(self._client, key)
+        with commits.stream as stream:
             batches = awaited(self._pipeline.batches(stream), self._time_spent)
-            for number, batch in enumerate(batches, 1):
-                if stream.dropped:
-                    continue  # up to the end, so that the pipeline is ready for another stream
-                if batch.problem:
-                    stream.fail(number, batch.intervals, batch.problem)
+            for batch in batches:
+                if commits.are_refused:
+                    commits.give_up(batches)
+                elif batch.problem:
+                    commits.fail(batch.pieces, batch.problem)
                 elif batch.data is None:
-                    stream.commit(number, batch.intervals)
+                    commits.send(batch.pieces)
                 else:
-                    sums = self._sums.of_batch(*split_batch(batch.data))
-                    stream.commit(number, batch.intervals, sums=sums)
-        return not stream.dropped
+                    commits.send(batch.pieces, self._sums.of_batch(*split_batch(batch.data)))
+        return not commits.are_refused

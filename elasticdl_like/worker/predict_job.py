@@ -175,9 +175,7 @@ class _Predictor:
                         thread.put(predicted)
                 thread.flush()
             if commits.are_refused:
-                stream.close()
-                for _ in batches:
-                    continue  # what was read ahead of records that are no longer leased
+                commits.give_up(batches)
 
     def _predicted(self, batch: Batch) -> Predicted:
         if batch.problem:

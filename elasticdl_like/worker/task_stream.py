@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -10,14 +11,10 @@ from enum import Enum
 
 from elasticdl_like.errors import LeaseLostError
 from elasticdl_like.tasks import Answer, Commit, EpochKey, Interval, Lease, LeaseReply, TaskType
+from elasticdl_like.worker.call_timing import CallTiming
 from elasticdl_like.worker.master_client import MasterClient
 from elasticdl_like.worker.pending_commits import PendingCommits
 
-_FIRST_LOOKAHEAD = 2
-_LONGEST_LOOKAHEAD = 64
-_COMMIT_INTERVAL_S = 0.2
-_POLL_INTERVAL_S = 0.1
-_SHORTEST_CALL_INTERVAL_S = 0.02
 _LONGEST_PROBLEM = 500
 
 
@@ -59,17 +56,13 @@ class TaskStream:
         self._step = 0
         self._sent_step = 0
         self._firm_step = 0
-        self._first_commit_s = 0.0
-        self._answer = Answer.LEASED
-        self._answered_s = 0.0
-        self._lookahead = _FIRST_LOOKAHEAD
+        self._timing = CallTiming()
         self._flushes = 0
         self._flush_told = False
         self._aligning = False
         self._calling = False
         self._flushing = False
         self._closed = False
-        self._dropped = False
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._converse, name=f"stream {key}", daemon=True)
 
@@ -88,7 +81,7 @@ class TaskStream:
     def job_ended(self) -> bool:
         """Whether the master said that the whole job has no more work."""
         with self._changed:
-            return self._answer is Answer.END
+            return self._timing.answer is Answer.END
 
     def next(self) -> Lease | Signal:
         """Returns the next lease, waiting for one if need be.
@@ -103,7 +96,7 @@ class TaskStream:
         """
         with self._changed:
             if not self._unread:
-                self._look_further_ahead()
+                self._timing.look_further_ahead()
             while True:
                 self._raise_error()
                 if self._aligning:
@@ -116,7 +109,7 @@ class TaskStream:
                     return lease
                 if self._ended:
                     return Signal.END
-                if self._answer is Answer.WAIT and not self._flush_told:
+                if self._timing.answer is Answer.WAIT and not self._flush_told:
                     self._flush_told = True
                     self._flushes += 1
                     return Signal.FLUSH
@@ -176,7 +169,7 @@ class TaskStream:
         with self._changed:
             self._raise_error()
             if not self._has_news:
-                self._first_commit_s = time.monotonic()
+                self._timing.news_began(time.monotonic())
                 self._changed.notify_all()
             self._step = step
 
@@ -250,22 +243,6 @@ class TaskStream:
                 self._client.abandon(self.key)
                 self._changed.notify_all()
 
-    def drop(self) -> None:
-        """Closes the stream; what has not been sent, and what is yet to be committed, is dropped.
-
-        It is for an evaluation or prediction of which a commit was refused: records of the others
-        may have been with it in a batch.
-        """
-        with self._changed:
-            self._dropped = True
-            self._commits = PendingCommits()
-            self.close()
-
-    @property
-    def dropped(self) -> bool:
-        """Whether the stream was dropped."""
-        return self._dropped
-
     @property
     def _has_news(self) -> bool:
         """Whether there is anything that the master should hear of."""
@@ -273,16 +250,14 @@ class TaskStream:
 
     @property
     def _ended(self) -> bool:
-        return self._closed or self._answer in (Answer.EPOCH_ENDED, Answer.END)
+        return self._closed or self._timing.has_ended
 
     def _append(self, commit: Commit, loss: float | None) -> None:
         with self._changed:
             self._raise_error()
-            if self._dropped:
-                return
             is_first = not self._has_news
             if is_first:
-                self._first_commit_s = time.monotonic()
+                self._timing.news_began(time.monotonic())
             self._commits.append(commit)
             if loss is not None:
                 self._loss = loss
@@ -293,7 +268,7 @@ class TaskStream:
 
     def _wake_if_due(self) -> None:
         """Wakes the conversation's thread, which costs more than to ask whether it should be."""
-        if self._time_to_call_s(time.monotonic()) <= 0:
+        if self._time_to_call_s() <= 0:
             self._changed.notify_all()
 
     def _raise_error(self) -> None:
@@ -307,8 +282,7 @@ class TaskStream:
                     self._wait_for_reason_to_call()
                     if self._closed:
                         return
-                    if time.monotonic() - self._answered_s < _SHORTEST_CALL_INTERVAL_S:
-                        self._look_further_ahead()
+                    self._timing.calls(time.monotonic())
                     commits = self._take_commits()
                     loss, self._loss = self._loss, None
                     step = self._step
@@ -318,7 +292,7 @@ class TaskStream:
                         step = first.step - 1
                     returned, self._returned = self._returned, []
                     # What is given back is for others: it must not come back with the reply.
-                    wanted = 0 if returned else max(self._lookahead - len(self._unread), 0)
+                    wanted = 0 if returned else self._timing.wanted(len(self._unread))
                     self._calling = True
                 reply = self._client.commit_and_lease(
                     self.key, commits, wanted, returned, loss, step
@@ -338,23 +312,17 @@ class TaskStream:
         Those with sums do not come along with each request for leases: they may be long.
         """
         first = self._commits.first
-        if first is not None and first.sums and self._time_to_commit_s(time.monotonic()) > 0:
+        if first is not None and first.sums and self._time_to_commit_s() > 0:
             return []
         return self._commits.take()
 
-    def _look_further_ahead(self) -> None:
-        """Asks for more leases from now on, because they do not last."""
-        if self._answer is Answer.LEASED:
-            self._lookahead = min(2 * self._lookahead, _LONGEST_LOOKAHEAD)
-
     def _take(self, reply: LeaseReply) -> None:
         self._calling = False
-        self._answered_s = time.monotonic()
         if self._closed:
             self._client.abandon(self.key, [lease.token for lease in reply.leases])
         else:
             self._unread.extend(reply.leases)
-        self._answer = reply.answer
+        self._timing.answered(reply.answer, time.monotonic())
         self._firm_step = max(self._firm_step, reply.firm_step)
         if reply.recalled:
             self._give_back(reply.recalled)
@@ -373,36 +341,26 @@ class TaskStream:
         """Returns the leases that would be read last, up to a number of them."""
         for _ in range(min(number, len(self._unread))):
             self._returned.append(self._unread.pop().token)
-        self._lookahead = max(len(self._unread), 1)
+        self._timing.hold_at_most(len(self._unread))
 
     def _wait_for_reason_to_call(self) -> None:
         while not self._closed:
-            wait_s = self._time_to_call_s(time.monotonic())
+            wait_s = self._time_to_call_s()
             if wait_s <= 0:
                 return
-            self._changed.wait(wait_s)
+            self._changed.wait(min(wait_s, threading.TIMEOUT_MAX))
 
-    def _time_to_call_s(self, now_s: float) -> float:
-        """Returns in how many seconds the master should be called, if nothing changes."""
+    def _time_to_call_s(self) -> float:
         if self._returned:
             return 0.0
-        commit_in_s = self._time_to_commit_s(now_s)
-        if self._answer in (Answer.EPOCH_ENDED, Answer.END):
-            lease_in_s = threading.TIMEOUT_MAX
-        elif self._answer is Answer.WAIT:
-            lease_in_s = self._answered_s + _POLL_INTERVAL_S - now_s
-        elif len(self._unread) <= self._lookahead // 2:
-            lease_in_s = 0.0
-        else:
-            lease_in_s = threading.TIMEOUT_MAX
-        return min(commit_in_s, lease_in_s)
+        return min(
+            self._time_to_commit_s(),
+            self._timing.time_to_lease_s(time.monotonic(), len(self._unread)),
+        )
 
-    def _time_to_commit_s(self, now_s: float) -> float:
-        """Returns in how many seconds the commits should be sent, if nothing changes."""
+    def _time_to_commit_s(self) -> float:
         if not self._has_news:
-            return threading.TIMEOUT_MAX
-        if self._flushing or self._answer in (Answer.EPOCH_ENDED, Answer.END):
+            return math.inf
+        if self._flushing:
             return 0.0
-        if self._answer is Answer.WAIT and not self._unread:
-            return 0.0
-        return self._first_commit_s + _COMMIT_INTERVAL_S - now_s
+        return self._timing.time_to_tell_s(time.monotonic(), len(self._unread))

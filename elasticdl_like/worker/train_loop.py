@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -17,26 +15,24 @@ from elasticdl_like.tasks import EpochKey, Interval, StartPoint, TaskType
 from elasticdl_like.time_spent import Activity, TimeSpent
 from elasticdl_like.worker.blocks import Batch
 from elasticdl_like.worker.callback_state import capture_states, restore_states, without_state
-from elasticdl_like.worker.checkpoint_policy import CheckpointPolicy
 from elasticdl_like.worker.checkpoint_reader import read_callback_states
-from elasticdl_like.worker.checkpoint_writer import CheckpointWriter
 from elasticdl_like.worker.dataset import BatchPipeline
 from elasticdl_like.worker.evaluation import Evaluator
 from elasticdl_like.worker.group import Group, Share, StepResult
 from elasticdl_like.worker.loss_mean import LossMean
+from elasticdl_like.worker.loss_reports import LossReports
 from elasticdl_like.worker.master_client import MasterClient
 from elasticdl_like.worker.model_spec import ModelSpec
 from elasticdl_like.worker.task_stream import TaskStream
 from elasticdl_like.worker.tensorboard import Curves
 from elasticdl_like.worker.train_step import TrainStep, split_batch, zeros_like_spec
 from elasticdl_like.worker.trained_model import write_trained_model
+from elasticdl_like.worker.training_checkpoints import TrainingCheckpoints
 from elasticdl_like.worker.training_progress import TrainingProgress, load_start
 from elasticdl_like.worker.user_code import explained
 from elasticdl_like.worker.waits import awaited
 
 _logger = logging.getLogger(__name__)
-
-_LOSS_INTERVAL_S = 0.25
 
 
 class RoundStoppedError(Exception):
@@ -88,20 +84,17 @@ class Trainer:
             add_history=False,
             epochs=config.training.num_epochs,
         )
-        self._writer = CheckpointWriter(client, Path(config.checkpoint.directory))
+        self._checkpoints = TrainingCheckpoints(
+            client, config.checkpoint, spec.model, self._own_callbacks, group.is_chief, time_spent
+        )
         self._curves = Curves("", 0)
+        self._loss_reports = LossReports(0, self._curves, spec.model)
         self._start = StartPoint()
-        self._policy = CheckpointPolicy(config.checkpoint, 0, time.monotonic())
         self._is_prepared = group.in_round
         self._step = 0
         self._epoch = 0
         self._epochs_done = 0
-        # Whether the steps so far used up whole leases: only then can a checkpoint be taken.
-        self._is_aligned = True
-        self._asked_to_align = False
         self._epoch_loss = LossMean()
-        self._recent_loss = LossMean()
-        self._logged_loss = LossMean()
         self._logs: dict[str, float] = {}
         self._evaluated: EpochKey | None = None
         self._evaluation: Mapping[str, float] = {}
@@ -128,28 +121,26 @@ class Trainer:
                 epochs_done=start.epoch, checkpoint_step=start.step, callbacks=states
             )
         self._start = start
-        taken_s = time.monotonic() - progress.checkpoint_age_s
-        self._policy = CheckpointPolicy(self._config.checkpoint, progress.checkpoint_step, taken_s)
+        self._checkpoints.go_on(progress.checkpoint_step, progress.checkpoint_age_s)
         self._step = start.step
         if self._group.is_chief:
-            self._curves = Curves(self._config.training.tensorboard_dir, start.step)
+            training = self._config.training
+            self._curves = Curves(training.tensorboard_dir, start.step)
+            self._loss_reports = LossReports(training.log_loss_steps, self._curves, self._model)
         self._epochs_done = progress.epochs_done
         self._epoch = min(progress.epochs_done, self._config.training.num_epochs - 1)
         self._evaluated, self._evaluation = start.evaluated, start.metrics
         self._callback_states = progress.callbacks
         self._stop_reason = progress.stop_reason
         with closing(self._curves):
-            try:
+            with self._checkpoints:
                 self._callbacks.on_train_begin()
                 self._restore_callbacks(start.step)
                 stop_reason = self._train(progress)
                 self._prepare(None)
-                # Before the job is known to be at its end: whoever takes over from here on must
-                # not train the last steps again, because the master would give it nothing to
-                # train on.
-                self._writer.wait()
-            finally:
-                self._writer.close()
+            # The last checkpoint is written before the job is known to be at its end: whoever takes
+            # over from here on must not train the last steps again, because the master would give
+            # it nothing to train on.
             self._finish(stop_reason)
             # The others hold the model until everything is written.
             self._group.share_from_chief(None)
@@ -169,8 +160,8 @@ class Trainer:
             self._epochs_done,
             loss_sum,
             loss_weight,
-            self._policy.step,
-            self._policy.age_s(time.monotonic()),
+            self._checkpoints.step,
+            self._checkpoints.age_s,
             self._stop_reason,
             states,
         )
@@ -227,7 +218,7 @@ class Trainer:
         Returns:
             Whether it was begun, and why training is to stop after the last batch, or "".
         """
-        self._asked_to_align = False
+        self._checkpoints.begin_epoch()
         self._has_begun_batch = False
         index = 0
         has_begun = False
@@ -238,11 +229,7 @@ class Trainer:
                 return has_begun, ""
             with self._time_spent.measure(Activity.TRAINING):
                 if batch is not None and not batch.idle:
-                    # A checkpoint waits for the batch after it: were there none, it would lack
-                    # what is done at the end of an epoch.
-                    if self._policy.is_due(self._step, time.monotonic()):
-                        self._take_checkpoint_if_aligned(stream)
-                    self._is_aligned = batch.aligned
+                    self._checkpoints.before_batch(batch.aligned, self._step, stream)
                     if batch.problem:
                         stream.fail(self._step, batch.intervals, batch.problem)
                         continue
@@ -312,14 +299,11 @@ class Trainer:
     def _count_step(
         self, index: int, intervals: Sequence[Interval], stream: TaskStream, result: StepResult
     ) -> None:
-        for mean in (self._epoch_loss, self._recent_loss, self._logged_loss):
-            mean.add(result.loss, result.weight)
-        # Reading a loss waits for the device, so it is done only now and then.
+        self._epoch_loss.add(result.loss, result.weight)
         reported = None
-        is_first = self._step == self._start.step + 1
-        if self._group.is_chief and (is_first or self._recent_loss.age_s() > _LOSS_INTERVAL_S):
-            reported = self._recent_loss.value()
-            self._recent_loss = LossMean()
+        if self._group.is_chief:
+            self._loss_reports.add(result.loss, result.weight)
+            reported = self._loss_reports.for_master()
         if intervals or reported is not None:
             stream.commit(self._step, intervals, reported)
         if self._group.in_round:
@@ -327,20 +311,11 @@ class Trainer:
         if self._has_callbacks:
             self._callbacks.on_train_batch_end(index, {"loss": float(result.loss)})
             self._has_begun_batch = False
-        self._log_loss()
+        if self._group.is_chief:
+            self._loss_reports.log(self._step, self._epoch)
         evaluation_steps = self._config.training.evaluation_steps
         if evaluation_steps and self._step % evaluation_steps == 0:
             self._evaluate()
-
-    def _log_loss(self) -> None:
-        log_loss_steps = self._config.training.log_loss_steps
-        if self._group.is_chief and log_loss_steps and self._step % log_loss_steps == 0:
-            loss = self._logged_loss.value()
-            self._logged_loss = LossMean()
-            _logger.info("step %d, epoch %d: loss %.5g", self._step, self._epoch + 1, loss)
-            self._curves.add_steps(self._step, loss, self._model.optimizer)
-            if not math.isfinite(loss):
-                _logger.warning("the loss is %s since step %d or earlier", loss, self._step)
 
     def _reason_to_stop(self) -> str:
         if self._is_at_max_step():
@@ -385,28 +360,8 @@ class Trainer:
             self._group.share_model()
         self._epochs_done = self._epoch + 1
         self._stop_reason = ""
-        if self._policy.is_due_at_end_of_epoch(self._step, time.monotonic()) or (
-            (is_last or stop_reason) and self._policy.is_new(self._step)
-        ):
-            self._take_checkpoint_if_aligned(stream)
+        self._checkpoints.end_epoch(is_last or bool(stop_reason), self._step, stream)
         return str(stop_reason)
-
-    def _take_checkpoint_if_aligned(self, stream: TaskStream) -> None:
-        """Takes a checkpoint, or has the stream see to it that one can be taken soon."""
-        if not self._group.is_chief:
-            return
-        if not self._is_aligned:
-            if not self._asked_to_align:
-                stream.align()
-                self._asked_to_align = True
-            return
-        self._asked_to_align = False
-        with self._time_spent.measure(Activity.SAVING):
-            stream.mark(self._step)
-            # The master has to know of the mark before it is asked to publish the checkpoint.
-            stream.flush()
-            self._writer.save(self._model, self._step, capture_states(self._own_callbacks))
-        self._policy.taken(self._step, time.monotonic())
 
     def _evaluate(self) -> None:
         """Evaluates the model as it is after the last step, unless that has been done.

@@ -90,7 +90,7 @@ def test_the_end_of_a_slow_lease_goes_to_a_worker_that_waits(
     assert 8 < done[0][0] < done[0][1] == 64
     cut = min(start for start, _ in done)
     assert refused == list(range(2 + cut, 66, 8))
-    (entry,) = [each for each in master.job.ledger()["epochs"] if each["type"] == "evaluation"]
+    (entry,) = [each for each in master.job.view.ledger()["epochs"] if each["type"] == "evaluation"]
     assert (entry["records"], entry["committed"], entry["missing"]) == (64, 64, 0)
     assert entry["reports_fenced"] == len(refused)
     for client in (slow, quick):

@@ -178,5 +178,5 @@ def files_in(job: Path) -> dict[str, bytes]:
         path.name: path.read_bytes()
         for path in job.rglob("*")
         # Where an address is that of no master, it goes away.
-        if path.is_file() and path.name != "endpoint"
+        if path.is_file() and path.name not in ("endpoint", "status_page")
     }

@@ -204,7 +204,8 @@ def test_worker_that_is_told_to_end_leaves_after_a_step_and_is_replaced(train: T
 
 
 def test_all_workers_killed_at_once_go_on_from_the_newest_checkpoint(train: Train) -> None:
-    blow = PointBlow(RoundBlow.KILL_ALL_WORKERS, RoundPoint.IN_EXCHANGE, 100, delay_s=0.005)
+    # Between two checkpoints, however many exchanges without data there are.
+    blow = PointBlow(RoundBlow.KILL_ALL_WORKERS, RoundPoint.BEFORE_COMMIT, 46, delay_s=0.005)
     trace = train(blow, checkpoint_steps=10)
     first, second, *_ = rounds_that_trained(trace)
     got_to = max(step for life in first for step in life.steps)

@@ -104,7 +104,7 @@ class _Watch:
 
 
 class Cluster:
-    """One namespace of a cluster; any thread may use it.
+    """One namespace of a cluster; any thread may use it. A context manager that closes it.
 
     Args:
         namespace: its name.
@@ -124,6 +124,16 @@ class Cluster:
             ConfigError: there is none, or the `kubernetes` client is not installed.
         """
         return cls(namespace, load_configuration(context))
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections that are kept for further requests."""
+        self._transport.close()
 
     @property
     def calls(self) -> Mapping[str, int]:
@@ -223,13 +233,17 @@ class Cluster:
         return _Watch(stream)
 
     def pod_events(self, name: str) -> list[dict[str, Any]]:
-        """Returns what has been noted about a pod, oldest first.
+        """Returns what has been noted about a pod, see `events`."""
+        return self.events("Pod", name)
+
+    def events(self, kind: str, name: str) -> list[dict[str, Any]]:
+        """Returns what has been noted about an object, oldest first.
 
         Raises:
             ClusterError: the server refuses to.
             ClusterUnavailableError: there is no answer.
         """
-        selector = f"involvedObject.name={name},involvedObject.kind=Pod"
+        selector = f"involvedObject.name={name},involvedObject.kind={kind}"
         path = f"/api/v1/namespaces/{self.namespace}/events"
         answer = self._transport.request(
             f"list Event {name}", "GET", path, {"fieldSelector": selector}

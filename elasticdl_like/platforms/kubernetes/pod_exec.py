@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from elasticdl_like.errors import ClusterError, ClusterUnavailableError
-from elasticdl_like.platforms.kubernetes.transport import authorization
+from elasticdl_like.platforms.kubernetes.transport import authorization, refusal
 
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
 
@@ -31,10 +31,12 @@ def run_in_pod(
     """
     from kubernetes.client import ApiException
     from kubernetes.stream.ws_client import WSClient
-    from websocket import WebSocketException
+    from websocket import WebSocketBadStatusException, WebSocketException
 
     query = urlencode([*(("command", each) for each in command), ("stdout", 1), ("stderr", 1)])
-    url = f"{configuration.host}/api/v1/namespaces/{namespace}/pods/{pod}/exec?{query}"
+    # "https" becomes "wss", and "http" "ws".
+    host = configuration.host.replace("http", "ws", 1)
+    url = f"{host}/api/v1/namespaces/{namespace}/pods/{pod}/exec?{query}"
     try:
         client = WSClient(
             configuration, url, authorization(configuration), capture_all=False, binary=True
@@ -49,9 +51,12 @@ def run_in_pod(
                 client.read_channel(channel) for channel in (_STDOUT, _STDERR, _STATUS)
             )
         finally:
-            client.close()
+            # Its own `close` leaves the socket open once the server has said goodbye.
+            client.sock.shutdown()
     except ApiException as error:
         raise ClusterError(f"cannot exec in Pod {pod}: {error.reason}", error.status) from error
+    except WebSocketBadStatusException as error:
+        raise refusal(f"exec in Pod {pod}", error.status_code, error.resp_body or b"") from error
     except (WebSocketException, OSError) as error:
         raise ClusterUnavailableError(f"cannot exec in Pod {pod}: {error}") from error
     return _exit_code(pod, status), stdout.decode(errors="replace"), stderr.decode(errors="replace")

@@ -112,16 +112,17 @@ def _ended(pod: Pod, terminated: Mapping[str, Any], being_deleted: bool) -> PodS
         return PodState(PodPhase.OUT_OF_MEMORY, _out_of_memory(pod))
     if reason in ("ContainerStatusUnknown", "Unknown"):
         return PodState(PodPhase.LOST, "is gone: its node does not know what became of it")
-    message = _one_line(terminated.get("message") or "")
+    message = terminated.get("message") or ""
     if reason in ("StartError", "ContainerCannotRun"):
-        return PodState(PodPhase.CRASHED, f"cannot be started: {message}")
+        return PodState(PodPhase.CRASHED, f"cannot be started: {_one_line(message)}")
     if _FIRST_SIGNAL_CODE < exit_code <= _LAST_SIGNAL_CODE:
         # As shells put it, and container runtimes.
         exit_code = _FIRST_SIGNAL_CODE - exit_code
     why = describe_end(exit_code)
     if end_kind(exit_code) is EndKind.LOSS:
         return PodState(PodPhase.LOST, why)
-    return PodState(PodPhase.CRASHED, f"{why}: {message}" if message else why)
+    last_words = _one_line(message.strip().rpartition("\n")[2])
+    return PodState(PodPhase.CRASHED, f"{why}: {last_words}" if last_words else why)
 
 
 def _out_of_memory(pod: Pod) -> str:

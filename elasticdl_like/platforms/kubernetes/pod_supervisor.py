@@ -20,7 +20,7 @@ _TRY_AGAIN_S = 10.0
 _ASK_AFTER_S = 5.0
 _ASK_AGAIN_S = 30.0
 _FIRST_REFUSAL_PAUSE_S = 1.0
-_LONGEST_REFUSAL_PAUSE_S = 30.0
+_LONGEST_REFUSAL_PAUSE_S = 10.0
 # How long after its own time a pod that is deleted may still be there.
 _OVERTIME_S = 5.0
 _DEFAULT_GRACE_S = 30

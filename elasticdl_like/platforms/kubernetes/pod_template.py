@@ -159,6 +159,8 @@ def _container(
         "command": command,
         "envFrom": [{"secretRef": {"name": places.environment_secret(name)}}],
         "workingDir": "/tmp",
+        # The last lines of the log of one that fails become part of the pod's status.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": {"requests": dict(pod.requests), "limits": dict(pod.limits)},
         "volumeMounts": mounts.mounts,
         "securityContext": {

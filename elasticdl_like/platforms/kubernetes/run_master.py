@@ -15,7 +15,7 @@ from types import FrameType
 
 from elasticdl_like.config import DistributionStrategy, JobConfig, TlsConfig
 from elasticdl_like.errors import ConfigError
-from elasticdl_like.job_directory import JobState
+from elasticdl_like.job_directory import JobDirectory, JobState
 from elasticdl_like.master.main import Master, MasterConfig, run_master
 from elasticdl_like.master.progress import JobStatus
 from elasticdl_like.master.reports import load_status
@@ -141,6 +141,18 @@ def run_kubernetes_master(
         status = job.status()
         on_progress(status)
         return status
+
+
+def wait_for_predecessor(name: str, asked_to_end: AskedToEnd) -> None:
+    """Waits until the master that this one replaces has let go of the job directory.
+
+    The cluster starts another master pod when the last one begins to end, and not when it has.
+    """
+    directory = JobDirectory(Path(places.job_directory(name)))
+    if directory.in_use():
+        _logger.info("the job directory is in use by the master before this one; waiting for it")
+    while directory.in_use() and not asked_to_end:
+        time.sleep(_TICK_S)
 
 
 def had_finished(name: str, root_uid: str) -> bool:

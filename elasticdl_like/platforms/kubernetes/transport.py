@@ -66,7 +66,7 @@ class Stream:
 
 
 class Transport:
-    """Talks to one API server; any thread may.
+    """Talks to one API server; any thread may, until it is closed.
 
     Args:
         configuration: of the `kubernetes` client.
@@ -84,6 +84,10 @@ class Transport:
         self._pools = RESTClientObject(configuration).pool_manager
         self._configuration = configuration
         self.calls: Counter[str] = Counter()
+
+    def close(self) -> None:
+        """Closes the connections that are kept for further requests."""
+        self._pools.clear()
 
     def request(
         self,
@@ -113,7 +117,10 @@ class Transport:
             raise ClusterUnavailableError(f"cannot {what}: {error}") from error
         finally:
             response.release_conn()
-        answer: dict[str, Any] = json.loads(content)
+        try:
+            answer: dict[str, Any] = json.loads(content)
+        except ValueError as error:
+            raise ClusterUnavailableError(f"cannot {what}: the answer is no JSON") from error
         return answer
 
     def stream(
@@ -164,7 +171,7 @@ class Transport:
             raise ClusterUnavailableError(
                 f"cannot {what}: {self._configuration.host} does not answer ({error})"
             ) from error
-        raise _refusal(what, response.status, answer)
+        raise refusal(what, response.status, answer)
 
 
 def authorization(configuration: Any) -> dict[str, str]:
@@ -186,8 +193,9 @@ def load_configuration(context: str | None = None) -> Any:
         ConfigError: there is none, or the `kubernetes` client is not installed.
     """
     try:
-        from kubernetes import config
         from kubernetes.client import Configuration
+
+        from kubernetes import config
     except ImportError as error:
         raise missing_extra("kubernetes", "talking to Kubernetes", error) from error
     configuration = Configuration()
@@ -206,7 +214,14 @@ def load_configuration(context: str | None = None) -> Any:
     return configuration
 
 
-def _refusal(what: str, status: int, answer: bytes) -> ClusterError | ClusterUnavailableError:
+def refusal(what: str, status: int, answer: bytes) -> ClusterError | ClusterUnavailableError:
+    """Returns the error for an answer that is none.
+
+    Args:
+        what: what was asked, as "create Pod x".
+        status: of HTTP.
+        answer: the body.
+    """
     try:
         message = json.loads(answer)["message"]
     except (ValueError, KeyError, TypeError):

@@ -110,6 +110,11 @@ class PodWatch:
         # Where the server does not answer, the thread ends a little later.
         self._thread.join(_END_S)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread still runs."""
+        return self._thread.is_alive()
+
     def _run(self) -> None:
         pause_s = _FIRST_PAUSE_S
         while not self._ending.is_set():

@@ -130,7 +130,7 @@ def _check_done_again(
 
 def _first_epoch(job: Path) -> int:
     """Returns the first epoch that the ledger of a job has to have."""
-    return min(epoch.key.epoch for epoch in load_core(job).queue.epochs())
+    return min(epoch.key.epoch for epoch in load_core(job).queue.epochs)
 
 
 def _some(counts: Counts, wrong: NDArray[np.int64]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from elasticdl_command import run as run_command
 from elasticdl_like.cli.kubernetes_flags import kubernetes_settings
 from elasticdl_like.cli.main import elasticdl
 from elasticdl_like.config import JobConfig
@@ -169,9 +170,14 @@ def test_a_variable_that_the_job_refers_to_must_be_set() -> None:
     run(*_JOB, *words, "--envs", "NOT_SET_HERE=x", "--dry_run")
 
 
-def test_without_dry_run_nothing_pretends_to_be_submitted() -> None:
-    with pytest.raises(ConfigError, match="not built yet; --dry_run prints"):
-        run(*_JOB, *_JOB_VOLUME)
+def test_submitting_needs_a_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    # Another process: the client of Kubernetes looks at the variable when it is imported.
+    done = run_command(*_JOB, *_JOB_VOLUME, directory=tmp_path)
+    assert done.exit_code == 1
+    assert "no Kubernetes cluster is configured" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -198,5 +198,5 @@ class Worker:
 
 
 def account(job: Job, number: int = 0) -> dict[str, Any]:
-    entry: dict[str, Any] = job.ledger()["epochs"][number]
+    entry: dict[str, Any] = job.view.ledger()["epochs"][number]
     return entry

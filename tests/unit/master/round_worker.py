@@ -39,7 +39,7 @@ class RoundWorker:
         return self.report.phase is AgentPhase.TRAINING
 
     def tell(self) -> RoundOrder:
-        return self.job.rendezvous(self.worker_id, self.name, self.report, self.known)
+        return self.job.orders.rendezvous(self.worker_id, self.name, self.report, self.known)
 
     def poll(self) -> RoundOrder:
         order = self.tell()

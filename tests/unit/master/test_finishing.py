@@ -84,7 +84,7 @@ def end_output(worker: Worker) -> None:
 
 
 def report(worker: Worker, key: EpochKey = EVALUATED, loss: float = 0.5) -> None:
-    worker.job.report_evaluation(worker.worker_id, worker.name, key, {"loss": loss})
+    worker.job.finishing.report_evaluation(worker.worker_id, worker.name, key, {"loss": loss})
 
 
 def summed(step: int, leases: Sequence[Lease], *sums: float) -> Commit:

@@ -105,8 +105,8 @@ def test_an_unknown_worker_is_told_so_by_every_call(make_job: MakeJob, tmp_path:
         for call in (
             lambda who: job.commit_and_lease(LeaseRequest(*who, 1, KEY, max_leases=1)),
             lambda who: job.heartbeat(*who, 0, []),
-            lambda who: job.report_evaluation(*who, KEY, {}),
-            lambda who: job.publish(*who, tmp_path / "new", tmp_path / "old"),
+            lambda who: job.finishing.report_evaluation(*who, KEY, {}),
+            lambda who: job.publications.publish(*who, tmp_path / "new", tmp_path / "old"),
             lambda who: job.stop_training(*who, ""),
             lambda who: job.leave(*who, "bad"),
         ):
@@ -150,9 +150,9 @@ def test_an_evaluation_is_kept_once(make_job: MakeJob) -> None:
     job = make_job()
     Worker(job)
     keys = [EpochKey(TaskType.EVALUATION, 0, step) for step in (10, 20)]
-    job.report_evaluation(0, "w", keys[0], {"accuracy": 0.5})
-    job.report_evaluation(0, "w", keys[1], {"accuracy": 0.6})
-    job.report_evaluation(0, "w", keys[1], {"accuracy": 0.7})
+    job.finishing.report_evaluation(0, "w", keys[0], {"accuracy": 0.5})
+    job.finishing.report_evaluation(0, "w", keys[1], {"accuracy": 0.6})
+    job.finishing.report_evaluation(0, "w", keys[1], {"accuracy": 0.7})
     assert [each.to_plain() for each in job.status().evaluations] == [
         {"epoch": 0, "step": 10, "metrics": {"accuracy": 0.5}},
         {"epoch": 0, "step": 20, "metrics": {"accuracy": 0.7}},

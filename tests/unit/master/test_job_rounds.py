@@ -168,8 +168,8 @@ def test_scaling(make_job: MakeJob, caplog: pytest.LogCaptureFixture) -> None:
     workers = begin(one, 2)
     for number, problem in ((1, "at least 2"), (5, "4 at most")):
         with pytest.raises(InvalidRequestError, match=f"--num_workers {number}: .*{problem}"):
-            one.job.scale(number)
-    one.job.scale(3)
+            one.job.orders.scale(number)
+    one.job.orders.scale(3)
     check(one, *workers)
     assert (one.job.workers_wanted, one.job.status().workers_wanted) == (3, 3)
     workers.append(RoundWorker(one.job, "w2"))
@@ -179,7 +179,7 @@ def test_scaling(make_job: MakeJob, caplog: pytest.LogCaptureFixture) -> None:
     assert (status.round.number, status.round.members) == (2, (0, 1, 2))
     assert (status.round.state, status.workers[2].rank) == ("running", 2)
     assert "round 2: workers 0, 1, 2 begin (worker 2 joins)" in caplog.text
-    one.job.scale(2)
+    one.job.orders.scale(2)
     poll(*workers)
     poll(*workers)
     status = one.job.status()
@@ -192,14 +192,14 @@ def test_a_step_has_a_record_for_each_worker(make_job: MakeJob) -> None:
     one = make_job(global_batch_size=3)
     begin(one, 2)
     with pytest.raises(InvalidRequestError, match="--num_workers 4: a step has 3 records"):
-        one.job.scale(4)
-    one.job.scale(3)
+        one.job.orders.scale(4)
+    one.job.orders.scale(3)
 
 
 def test_a_job_of_one_worker_has_no_rounds(tmp_path: Path, clock: Clock) -> None:
     one = JobInDirectory(tmp_path, clock)
     worker = RoundWorker(one.job, "w")
-    for call in (worker.tell, lambda: one.job.scale(2)):
+    for call in (worker.tell, lambda: one.job.orders.scale(2)):
         with pytest.raises(InvalidRequestError, match="--distribution_strategy AllReduce"):
             call()
     assert (one.job.workers_wanted, one.job.status().round) == (1, None)
@@ -213,15 +213,18 @@ def test_calls_of_a_round_that_is_over_are_refused(make_job: MakeJob, tmp_path: 
     one = make_job(output=str(tmp_path))
     workers = begin(one, 2)
     written = Path(one.job.config.checkpoint.directory) / ".checkpoint-1.w0"
+    finishing, publications = one.job.finishing, one.job.publications
     for number in (0, 2):
         request = LeaseRequest(0, "w0", 1, training(0), round=number)
         for call in (
             lambda request=request: one.job.commit_and_lease(request),
             lambda number=number: one.job.heartbeat(0, "w0", 0, [], round_number=number),
-            lambda number=number: one.job.report_evaluation(0, "w0", evaluation(1), {}, number),
-            lambda number=number: one.job.finishing.finish_epoch(0, "w0", evaluation(1), number),
-            lambda number=number: one.job.publish(0, "w0", tmp_path / "a", tmp_path / "b", number),
-            lambda number=number: one.job.publish_checkpoint(0, "w0", written, 1, {}, number),
+            lambda number=number: finishing.report_evaluation(0, "w0", evaluation(1), {}, number),
+            lambda number=number: finishing.finish_epoch(0, "w0", evaluation(1), number),
+            lambda number=number: publications.publish(
+                0, "w0", tmp_path / "a", tmp_path / "b", number
+            ),
+            lambda number=number: publications.publish_checkpoint(0, "w0", written, 1, {}, number),
             lambda number=number: one.job.stop_training(0, "w0", "", number),
         ):
             with pytest.raises(RoundOverError, match=f"worker 0 trains in round {number}, which"):
@@ -333,7 +336,7 @@ def mark_and_publish(one: JobInDirectory, workers: list[RoundWorker], step: int)
     for worker in workers:
         worker.call(max_leases=0)
     number = workers[0].report.round
-    return one.job.publish_checkpoint(0, "w0", written, step, {}, number)
+    return one.job.publications.publish_checkpoint(0, "w0", written, step, {}, number)
 
 
 def test_a_checkpoint_waits_until_its_step_is_firm(make_job: MakeJob) -> None:
@@ -345,13 +348,13 @@ def test_a_checkpoint_waits_until_its_step_is_firm(make_job: MakeJob) -> None:
     written = Path(one.job.config.checkpoint.directory) / ".checkpoint-1.w0"
     written.mkdir(parents=True)
     with pytest.raises(RetryableError, match="step 1 is not known to be finished by all"):
-        one.job.publish_checkpoint(0, "w0", written, 1, {}, 1)
+        one.job.publications.publish_checkpoint(0, "w0", written, 1, {}, 1)
     workers[1].finish(1, leases)
     workers[1].call([whole(1, leases[1])], 0)
-    published = one.job.publish_checkpoint(0, "w0", written, 1, {}, 1)
+    published = one.job.publications.publish_checkpoint(0, "w0", written, 1, {}, 1)
     assert (published / "manifest.json").exists()
     with pytest.raises(InvalidRequestError, match="step 0 has no mark"):
-        one.job.publish_checkpoint(0, "w0", written, 0, {}, 1)
+        one.job.publications.publish_checkpoint(0, "w0", written, 0, {}, 1)
 
 
 def test_what_was_being_written_is_removed_with_the_round(make_job: MakeJob) -> None:
@@ -457,7 +460,7 @@ def test_a_job_that_fails_tells_its_agents(make_job: MakeJob) -> None:
     one = make_job()
     workers = begin(one, 2)
     told: list[int] = []
-    one.job.on_orders(lambda: told.append(1))
+    one.job.orders.on_change(lambda: told.append(1))
     one.job.leave(0, "w0", "the model file is wrong")
     assert told
     with pytest.raises(JobFailedError, match="the model file is wrong"):
@@ -502,7 +505,7 @@ def test_all_members_evaluate_and_one_finishes(make_job: MakeJob) -> None:
     check(one, *workers)
     ask = one.job.finishing.finish_epoch
     assert ask(1, "w1", key, 1) == FinishReply(Finish.FINISH, (3.0,))
-    one.job.report_evaluation(0, "w0", key, {"loss": 0.5}, 1)
+    one.job.finishing.report_evaluation(0, "w0", key, {"loss": 0.5}, 1)
     assert ask(1, "w1", key, 1) == FinishReply(Finish.DONE)
 
 

@@ -167,7 +167,7 @@ class JobRoundsMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_ledger_adds_up(self) -> None:
-        for epoch in self.one.core.queue.epochs():
+        for epoch in self.one.core.queue.epochs:
             epoch.check()
 
     def lose(self, worker: ModelWorker) -> None:
@@ -206,7 +206,7 @@ class JobRoundsMachine(RuleBasedStateMachine):
         for worker in members:
             worker.call(worker.commits, 0, training(worker.epoch))
             worker.commits = ()
-        self.one.job.publish_checkpoint(
+        self.one.job.publications.publish_checkpoint(
             chief.worker_id, chief.name, written, step, {}, chief.report.round
         )
         self.checkpoints[step] = chief.model
@@ -246,7 +246,7 @@ class JobRoundsMachine(RuleBasedStateMachine):
             for index in range(shard.first, shard.end)
         }
         assert job.status().step == len(model)
-        for entry in core.queue.ledger():
+        for entry in core.queue.epochs.ledger():
             assert (entry.committed, entry.missing) == (entry.records, 0)
 
 

@@ -245,7 +245,7 @@ class JobMachine(RuleBasedStateMachine):
 
     def check_ended(self, key: EpochKey) -> None:
         used = [record for each, record in self.log if each == key]
-        (epoch,) = [each for each in self.one.core.queue.epochs() if each.key == key]
+        (epoch,) = [each for each in self.one.core.queue.epochs if each.key == key]
         aside = {
             (each.shard_name, index)
             for each in epoch.quarantine
@@ -387,7 +387,7 @@ class JobMachine(RuleBasedStateMachine):
         directory = Path(self.one.job.config.checkpoint.directory)
         written = directory / f".checkpoint-{step}.{self.names}"
         written.mkdir(parents=True)
-        self.one.job.publish_checkpoint(
+        self.one.job.publications.publish_checkpoint(
             member.worker.worker_id, member.worker.name, written, step, {}
         )
         self.published[step] = self.marked[step]
@@ -439,7 +439,7 @@ class JobMachine(RuleBasedStateMachine):
             assert reply.finish is Finish.FINISH
             used = [record for _, record in self.log]
             assert reply.sums == (sums_of(used) if used else ())
-            job.report_evaluation(worker.worker_id, worker.name, key, {"loss": 0.5})
+            job.finishing.report_evaluation(worker.worker_id, worker.name, key, {"loss": 0.5})
             self.has_result = True
         else:
             assert reply.finish is Finish.WAIT
@@ -463,7 +463,7 @@ class JobMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_ledger_adds_up(self) -> None:
-        for epoch in self.one.core.queue.epochs():
+        for epoch in self.one.core.queue.epochs:
             entry = epoch.ledger()
             assert entry.records == len(self.all[entry.key])
             assert (
@@ -475,7 +475,7 @@ class JobMachine(RuleBasedStateMachine):
     @invariant()
     def it_is_the_ledger_of_the_model(self) -> None:
         assert len(set(self.log)) == len(self.log)
-        for entry in self.one.core.queue.ledger():
+        for entry in self.one.core.queue.epochs.ledger():
             committed = sum(key == entry.key for key, _ in self.log)
             assert entry.committed == committed
             leased = [
@@ -488,7 +488,7 @@ class JobMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_added_up_is_of_what_is_counted(self) -> None:
-        for epoch in self.one.core.queue.epochs():
+        for epoch in self.one.core.queue.epochs:
             if epoch.key.type is TaskType.EVALUATION:
                 used = [record for key, record in self.log if key == epoch.key]
                 assert tuple(epoch.sums) == (sums_of(used) if used else ())
@@ -500,7 +500,7 @@ class JobMachine(RuleBasedStateMachine):
     @invariant()
     def epochs_do_not_overlap(self) -> None:
         queue = self.one.core.queue
-        begun = [entry for entry in queue.ledger() if entry.key.type is self.type]
+        begun = [entry for entry in queue.epochs.ledger() if entry.key.type is self.type]
         assert [entry.key.epoch for entry in begun] == list(range(len(begun)))
         assert all(entry.ended for entry in begun[: queue.epoch_number])
 

@@ -48,7 +48,7 @@ class Recorded:
         self.job.tick()
 
     def told(self, after: int = 0) -> list[tuple[str, str]]:
-        return [(each["kind"], each["text"]) for each in self.job.events(after)]
+        return [(each["kind"], each["text"]) for each in self.job.view.events(after)]
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_the_life_of_a_job(alone: Recorded) -> None:
         leases = worker.call(max_leases=9, key=training(epoch)).leases
         alone.wait(1)
         worker.call([whole(epoch + 1, leases)], 0, training(epoch), loss=0.5)
-    alone.job.report_evaluation(0, "w", evaluation(3, 2), {"auc": 0.5, "loss": 0.25})
+    alone.job.finishing.report_evaluation(0, "w", evaluation(3, 2), {"auc": 0.5, "loss": 0.25})
     worker.leave()
     assert alone.told() == [
         ("job", "the job begins"),
@@ -87,20 +87,21 @@ def test_the_life_of_a_job(alone: Recorded) -> None:
         ("worker_left", "worker 0 leaves"),
         ("job", "the job is finished"),
     ]
-    assert [each["worker_id"] for each in alone.job.events(2)] == [0, None, None, None, 0, None]
-    history = alone.job.history()
+    worker_ids = [each["worker_id"] for each in alone.job.view.events(2)]
+    assert worker_ids == [0, None, None, None, 0, None]
+    history = alone.job.view.history()
     assert history["samples"]["time_s"] == [1.7e9 + 1, 1.7e9 + 2, 1.7e9 + 3, 1.7e9 + 3]
     # The last one is taken at the end, whenever that is, and only once.
     assert history["samples"]["records"] == [0, 12, 24, 36]
     assert history["samples"]["num_workers"] == [1, 1, 1, 0]
     assert history["samples"]["loss"] == [None, 0.5, 0.5, 0.5]
     alone.wait(5)
-    assert alone.job.history() == history
+    assert alone.job.view.history() == history
     assert history["evaluations"] == [
         {"time_s": 1.7e9 + 3, "epoch": 2, "step": 3, "metrics": {"loss": 0.25, "auc": 0.5}}
     ]
     assert alone.job.status().to_plain()["started_s"] == 1.7e9
-    json.dumps([history, alone.job.events(0), alone.job.coverage(10)], allow_nan=False)
+    json.dumps([history, alone.job.view.events(0), alone.job.view.coverage(10)], allow_nan=False)
 
 
 def test_a_lost_worker_takes_the_job_back(alone: Recorded) -> None:
@@ -109,8 +110,8 @@ def test_a_lost_worker_takes_the_job_back(alone: Recorded) -> None:
     worker.call([whole(1, leases)], 0)
     worker.call([], 0, training(1))
     alone.wait(1)
-    alone.job.report_evaluation(0, "w", evaluation(1), {"loss": 1.0})
-    before = alone.job.events(0)[-1]["id"]
+    alone.job.finishing.report_evaluation(0, "w", evaluation(1), {"loss": 1.0})
+    before = alone.job.view.events(0)[-1]["id"]
     alone.job.lose(0, "it was killed by signal 9")
     assert alone.told(before) == [
         ("worker_lost", "worker 0 is lost: it was killed by signal 9"),
@@ -118,7 +119,7 @@ def test_a_lost_worker_takes_the_job_back(alone: Recorded) -> None:
         ("epoch", "epoch 1 of 3 goes on"),
     ]
     alone.wait(1)
-    history = alone.job.history()
+    history = alone.job.view.history()
     assert history["samples"]["records"] == [12, 0]
     assert min(history["samples"]["records_per_s"]) >= 0
     assert history["evaluations"] == []
@@ -164,7 +165,7 @@ def test_rounds(make_recorded: MakeRecorded) -> None:
     workers = [RoundWorker(rounds.job, f"w{number}", number) for number in range(2)]
     for worker in workers * 3:
         worker.poll()
-    before = rounds.job.events(0)[-1]["id"]
+    before = rounds.job.view.events(0)[-1]["id"]
     leases = [list(worker.call().leases) for worker in workers]
     for worker, mine in zip(workers, leases, strict=True):
         worker.finish(1, leases)
@@ -182,19 +183,19 @@ def test_rounds(make_recorded: MakeRecorded) -> None:
 
 def test_another_number_of_workers(make_recorded: MakeRecorded) -> None:
     rounds = make_recorded(workers=WorkersConfig(2, 1, 4))
-    rounds.job.scale(3)
+    rounds.job.orders.scale(3)
     assert rounds.told(2) == [("job", "3 workers are wanted")]
 
 
 def test_the_coverage_is_made_once_a_second(alone: Recorded) -> None:
     worker = Worker(alone.job)
-    first = alone.job.coverage(12)
+    first = alone.job.view.coverage(12)
     worker.call(max_leases=1)
-    assert alone.job.coverage(12) is first
-    assert alone.job.coverage(3)["leased"] == 4
+    assert alone.job.view.coverage(12) is first
+    assert alone.job.view.coverage(3)["leased"] == 4
     alone.wait(1.5)
-    assert alone.job.coverage(12)["shards"][0]["workers"] == [0] * 4 + [-1] * 8
-    assert alone.job.coverage(0)["shards"][0]["cells"] == [[0, 0, 0.3333, 0]]
+    assert alone.job.view.coverage(12)["shards"][0]["workers"] == [0] * 4 + [-1] * 8
+    assert alone.job.view.coverage(0)["shards"][0]["cells"] == [[0, 0, 0.3333, 0]]
 
 
 def test_the_files_of_a_record(alone: Recorded, tmp_path: Path) -> None:
@@ -202,16 +203,16 @@ def test_the_files_of_a_record(alone: Recorded, tmp_path: Path) -> None:
     files = RecordFiles(directory, alone.wall, alone.clock)
     Worker(alone.job)
     files.begin()
-    files.save(alone.job)
+    files.save(alone.job.view)
     alone.wait(5)
-    files.save(alone.job)  # no news, and too early for the history
+    files.save(alone.job.view)  # no news, and too early for the history
     again = RecordFiles(directory, alone.wall, alone.clock)
     record = again.load()
     assert (record.started_s, len(record.log.after(0)), len(record.history.samples)) == (
         *(1.7e9, 3),
         1,
     )
-    files.save(alone.job, at_end=True)
+    files.save(alone.job.view, at_end=True)
     assert len(again.load().history.samples) == 2
     assert len(directory.events.read_bytes().splitlines()) == 3
     directory.clear()
@@ -236,8 +237,8 @@ def test_a_history_that_cannot_be_written_is_warned_of_once(
     files = RecordFiles(JobDirectory(tmp_path), alone.wall, alone.clock)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            files.save(alone.job, at_end=True)
+            files.save(alone.job.view, at_end=True)
     assert len(caplog.records) == 1
     (tmp_path / "history.json").rmdir()
-    files.save(alone.job, at_end=True)
-    assert JobDirectory(tmp_path).history() == alone.job.history()
+    files.save(alone.job.view, at_end=True)
+    assert JobDirectory(tmp_path).history() == alone.job.view.history()

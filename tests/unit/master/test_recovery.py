@@ -51,7 +51,9 @@ def test_every_kind_of_event(one: JobInDirectory) -> None:
     check(one, first, second)
     assert second.call([whole(3, last)]).fenced_steps == [3]
     first.call(key=evaluation(2))
-    one.job.report_evaluation(0, "first", evaluation(2), {"loss": 0.5, "nan": float("inf")})
+    one.job.finishing.report_evaluation(
+        0, "first", evaluation(2), {"loss": 0.5, "nan": float("inf")}
+    )
     check(one, first, second)
     one.job.lose(7, "gone")
     one.job.stop_training(0, "first", "enough")
@@ -110,7 +112,7 @@ def test_the_failure_of_too_many_records(one: JobInDirectory) -> None:
         use_nothing()
     assert one.job.state is JobState.FAILED
     check(one)
-    assert one.job.ledger()["quarantined"] == [
+    assert one.job.view.ledger()["quarantined"] == [
         {"type": "training", "epoch": 0, "shard": "a", "start": 0, "end": 3, "problem": "torn"}
     ]
 
@@ -151,10 +153,10 @@ def test_going_on_is_an_event_with_all_that_follows(one: JobInDirectory) -> None
         for _ in range(4):
             worker.call([whole(1, [lease], "torn")], 0)
             (lease,) = worker.call(max_leases=1).leases
-            if one.core.queue.num_unusable:
+            if one.core.queue.epochs.num_unusable:
                 break
         worker.call(returned=[lease.token], max_leases=0)
-    assert one.core.queue.num_unusable > 0
+    assert one.core.queue.epochs.num_unusable > 0
     one.job.interrupt()
     event = gone_on(one.core, max_quarantined_records=0)
     one.core.apply(event, 0.0)

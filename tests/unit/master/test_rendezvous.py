@@ -158,7 +158,7 @@ def test_an_agent_that_knows_its_order_is_answered_later(
 ) -> None:
     soon(lambda: [each.last for each in agents] == [("train", 1)] * 2)
     # A metric that is no number is not equal to itself, and travels with each plan.
-    one.job.report_evaluation(0, "a", evaluation(0), {"loss": float("nan")}, 1)
+    one.job.finishing.report_evaluation(0, "a", evaluation(0), {"loss": float("nan")}, 1)
     one.job.lose(1, "gone")
     soon(lambda: agents[0].last == ("train", 2))
     soon(lambda: agents[0].report.phase is AgentPhase.TRAINING)

@@ -86,7 +86,7 @@ def mark(worker: Worker, step: int, number: int) -> list[Record]:
     directory = Path(worker.job.config.checkpoint.directory)
     written = directory / f".checkpoint-{step}.w"
     written.mkdir(parents=True)
-    worker.job.publish_checkpoint(worker.worker_id, worker.name, written, step, {})
+    worker.job.publications.publish_checkpoint(worker.worker_id, worker.name, written, step, {})
     return [record for lease in leases for record in records_of(lease)]
 
 
@@ -252,7 +252,7 @@ def test_a_job_that_evaluates_has_one_epoch_in_the_natural_order(data: Path) -> 
         assert one.job.state is JobState.RUNNING  # it has no result
         worker = Worker(one.job, "again")
         assert worker.call(key=key).answer is Answer.EPOCH_ENDED
-        one.job.report_evaluation(worker.worker_id, worker.name, key, {"loss": 0.5})
+        one.job.finishing.report_evaluation(worker.worker_id, worker.name, key, {"loss": 0.5})
         worker.leave()
         assert one.job.state is JobState.FINISHED
     assert verify_ledger(data.parent / "job") == []

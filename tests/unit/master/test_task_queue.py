@@ -40,10 +40,10 @@ def test_a_job_of_two_epochs() -> None:
     assert one.ended
     assert ask(one, 6, key(1), 1) == (Answer.EPOCH_ENDED, [])
     assert ask(one, 6, key(2), 1) == (Answer.END, [])
-    assert [entry.missing for entry in one.ledger()] == [0, 0]
-    last = one.last_epoch()
+    assert [entry.missing for entry in one.epochs.ledger()] == [0, 0]
+    last = one.epochs.last()
     assert last is not None
-    assert last.ledger() == one.ledger()[1]
+    assert last.ledger() == one.epochs.ledger()[1]
 
 
 def test_no_more_leases_than_asked_for() -> None:
@@ -57,7 +57,7 @@ def test_a_report_that_asks_for_nothing_is_not_told_to_wait() -> None:
     assert ask(one, 0, key(0), 0) == (Answer.LEASED, [])
     ask(one, 0, key(0), 1)
     assert ask(one, 0, key(0), 0) == (Answer.LEASED, [])
-    assert one.ledger()[0].leases_granted == 1
+    assert one.epochs.ledger()[0].leases_granted == 1
 
 
 def test_tokens_are_never_used_again() -> None:
@@ -98,12 +98,12 @@ def test_a_late_commit_of_an_ended_epoch_is_fenced() -> None:
     (stale,) = ask(one, 0, key(0), 1)[1]
     one.take_back(0, lost=True)
     one.commit(1, key(0), whole(1, ask(one, 1, key(0), 3)[1]))
-    before = one.ledger()[1:]
+    before = one.epochs.ledger()[1:]
     assert not one.commit(0, key(0), whole(9, [stale]))
     assert not one.commit(0, key(1), whole(9, [stale]))
     assert one.last_step == 1
-    assert [entry.committed for entry in one.ledger()] == [6, 0]
-    assert [entry.reports_fenced for entry in one.ledger()] == [1, 1]
+    assert [entry.committed for entry in one.epochs.ledger()] == [6, 0]
+    assert [entry.reports_fenced for entry in one.epochs.ledger()] == [1, 1]
     assert before[0].committed == 0
 
 
@@ -122,7 +122,7 @@ def test_stop() -> None:
     assert ask(one, 1, key(0), 1) == (Answer.END, [])
     # What was under way still counts, and the model may still be evaluated.
     assert one.commit(0, key(0), whole(1, leases))
-    assert one.ledger()[0].committed == 2
+    assert one.epochs.ledger()[0].committed == 2
     assert ask(one, 0, evaluation(1), 1)[0] is Answer.LEASED
 
 
@@ -150,8 +150,8 @@ def test_a_lost_worker_loses_its_evaluation_too() -> None:
     ask(one, 0, key(0), 3)
     ask(one, 0, evaluation(1), 2)
     one.take_back(0, lost=True)
-    assert [entry.leased for entry in one.ledger()] == [0, 0]
-    assert [entry.leases_lost for entry in one.ledger()] == [3, 2]
+    assert [entry.leased for entry in one.epochs.ledger()] == [0, 0]
+    assert [entry.leases_lost for entry in one.epochs.ledger()] == [3, 2]
     assert len(ask(one, 1, evaluation(1), 9)[1]) == 2
 
 
@@ -161,7 +161,7 @@ def test_the_ledger_lists_each_epoch_before_its_evaluations() -> None:
     ask(one, 0, evaluation(9), 1)
     one.commit(0, key(0), whole(1, ask(one, 0, key(0), 3)[1]))
     ask(one, 0, evaluation(60, epoch=1), 1)
-    assert [entry.key for entry in one.ledger()] == [
+    assert [entry.key for entry in one.epochs.ledger()] == [
         key(0),
         evaluation(9),
         evaluation(30),

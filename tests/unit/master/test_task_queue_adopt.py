@@ -68,22 +68,26 @@ def test_what_was_committed_after_the_mark_is_undone() -> None:
     undone = train(one, 0, 2, 2)
     held = ask(one, 0)
     assert one.adopt(1).checkpoint == "/c/1"
-    assert (one.last_step, one.ledger()[0].committed, one.ledger()[0].leased) == (1, 2, 0)
+    assert (one.last_step, one.epochs.ledger()[0].committed, one.epochs.ledger()[0].leased) == (
+        1,
+        2,
+        0,
+    )
     assert not one.commit(0, training(0), whole(3, held))
     assert sorted(before + finish_epoch(one, 0)) == sorted(ALL)
     assert undone
-    assert one.ledger()[0].missing == 0
+    assert one.epochs.ledger()[0].missing == 0
 
 
 def test_the_start_can_always_be_gone_back_to() -> None:
     one = queue()
     train(one, 0, 1, 2)
     one.adopt(0)
-    assert (one.last_step, one.epoch_number, one.ledger()[0].committed) == (0, 0, 0)
+    assert (one.last_step, one.epoch_number, one.epochs.ledger()[0].committed) == (0, 0, 0)
     assert finish_epoch(one, 0) == ALL
     assert one.epoch_number == 1
     one.adopt(0)
-    assert [entry.key for entry in one.ledger()] == [training(0)]
+    assert [entry.key for entry in one.epochs.ledger()] == [training(0)]
     assert finish_epoch(one, 0) == ALL
 
 
@@ -94,7 +98,7 @@ def test_only_what_is_published_can_be_adopted() -> None:
         one.adopt(1)
     with pytest.raises(InvalidRequestError, match="step 2 has no mark"):
         one.marks.publish(2, "/c/2", 0)
-    assert one.ledger()[0].committed == 2
+    assert one.epochs.ledger()[0].committed == 2
 
 
 def test_marks_of_undone_steps_are_gone() -> None:
@@ -117,14 +121,14 @@ def test_back_into_an_earlier_epoch(seed: int | None) -> None:
     train(one, 1, 10)
     one.adopt(2)
     assert one.epoch_number == 0
-    assert [entry.key for entry in one.ledger()] == [training(0)]
+    assert [entry.key for entry in one.epochs.ledger()] == [training(0)]
     assert answer(one, 0) is Answer.LEASED
     one.take_back(0, lost=True)
     assert sorted(before + finish_epoch(one, 0)) == sorted(before + rest) == sorted(ALL)
     for epoch in (1, 2):
         assert sorted(finish_epoch(one, epoch)) == sorted(ALL)
     assert one.ended
-    assert [entry.missing for entry in one.ledger()] == [0, 0, 0]
+    assert [entry.missing for entry in one.epochs.ledger()] == [0, 0, 0]
 
 
 def test_a_mark_at_the_end_of_an_epoch_is_at_the_start_of_the_next() -> None:
@@ -134,7 +138,11 @@ def test_a_mark_at_the_end_of_an_epoch_is_at_the_start_of_the_next() -> None:
     one.marks.publish(4, "/c/4", 0)
     train(one, 1, 5)
     one.adopt(4)
-    assert (one.epoch_number, one.ledger()[0].missing, one.ledger()[1].committed) == (1, 0, 0)
+    assert (one.epoch_number, one.epochs.ledger()[0].missing, one.epochs.ledger()[1].committed) == (
+        1,
+        0,
+        0,
+    )
     assert finish_epoch(one, 1) == ALL
 
 
@@ -197,10 +205,10 @@ def test_reported_evaluations_up_to_the_step_stay_and_others_vanish() -> None:
     for step in (1, 2):
         leases = ask(one, evaluation(step), 9)
         one.commit(0, evaluation(step), whole(step, leases))
-        one.report(evaluation(step))
+        one.epochs.report(evaluation(step))
     ask(one, evaluation(1, epoch=5), 1)  # begun, not finished
     one.adopt(1)
-    assert [entry.key for entry in one.ledger()] == [training(0), evaluation(1)]
+    assert [entry.key for entry in one.epochs.ledger()] == [training(0), evaluation(1)]
     assert one.request(LeaseRequest(0, "", 1, evaluation(1), max_leases=1))[0] is Answer.EPOCH_ENDED
     # Step 2 comes again, and is evaluated again.
     train(one, 0, 2)
@@ -287,8 +295,8 @@ def test_a_job_goes_on_from_anothers_mark_with_another_task_size(
 
 
 def changed(one: TaskQueue, shards: Sequence[Shard], dropped: Sequence[str]) -> None:
-    one.add_tables([shards])
-    one.replan(Plan(one.num_tables - 1, 1, 2, 2, None), dropped)
+    one.tables.add(shards)
+    one.replan(Plan(len(one.tables) - 1, 1, 2, 2, None), dropped)
 
 
 def test_what_is_gone_is_left_out_and_what_is_new_comes_with_the_next_epoch() -> None:
@@ -296,7 +304,7 @@ def test_what_is_gone_is_left_out_and_what_is_new_comes_with_the_next_epoch() ->
     train(one, 0, 1, 3)  # all of a
     changed(one, (Shard("a", 0, 6), Shard("c", 0, 3)), ["b"])
     assert answer(one, 0) is Answer.EPOCH_ENDED
-    assert (one.ledger()[0].committed, one.ledger()[0].quarantined) == (6, 2)
+    assert (one.epochs.ledger()[0].committed, one.epochs.ledger()[0].quarantined) == (6, 2)
     assert sorted(finish_epoch(one, 1)) == [("a", i) for i in range(6)] + [
         ("c", i) for i in range(3)
     ]
@@ -337,7 +345,7 @@ def test_two_changes_add_up() -> None:
     changed(one, (Shard("b", 10, 2),), ["a"])
     changed(one, (), ["b"])
     assert answer(one, 0) is Answer.EPOCH_ENDED
-    assert one.ledger()[0].quarantined == 6
+    assert one.epochs.ledger()[0].quarantined == 6
 
 
 # As JSON.

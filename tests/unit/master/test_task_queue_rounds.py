@@ -39,7 +39,7 @@ def use(step: int, *intervals: tuple[int, int, int]) -> StepUse:
 
 def account(one: TaskQueue, number: int = 0) -> tuple[int, int, int, int]:
     """Returns what is committed, tentative, leased and waiting."""
-    entry = one.ledger()[number]
+    entry = one.epochs.ledger()[number]
     assert one.to_plain() == TaskQueue.from_plain(TABLES, copied(one)).to_plain()
     return entry.committed, entry.tentative, entry.leased, entry.waiting
 
@@ -117,7 +117,7 @@ def test_the_epoch_ends_when_all_of_it_is_firm() -> None:
     assert (answer(one, 0), one.epoch_number) == (Answer.WAIT, 0)
     one.report_step(1, 1)
     assert (answer(one, 0), one.epoch_number) == (Answer.EPOCH_ENDED, 1)
-    assert one.ledger()[0].missing == 0
+    assert one.epochs.ledger()[0].missing == 0
 
 
 def test_commits_are_checked_against_what_is_reported() -> None:
@@ -130,10 +130,10 @@ def test_commits_are_checked_against_what_is_reported() -> None:
     assert not one.commit(1, KEY, used((a, 2, 4), step=1))
     assert one.commit(0, KEY, used((a, 2, 4), step=2))
     assert not one.commit(0, KEY, used((a, 2, 4), step=2))  # the lease is used up
-    assert list(one.live_tokens(KEY)) == [b]
+    assert list(one.epochs.live_tokens(KEY)) == [b]
     assert one.unlisted(1, 1, ()) == []  # it belongs to the round
     assert account(one) == (0, 4, 4, 4)
-    assert one.ledger()[0].reports_fenced == 2
+    assert one.epochs.ledger()[0].reports_fenced == 2
 
 
 def test_a_commit_of_a_step_that_was_reported_is_refused() -> None:
@@ -199,7 +199,7 @@ def test_leases_of_a_lost_member_stay_until_the_round_ends() -> None:
     one.take_back(1, lost=True)
     assert (account(one), account(one, 1)) == ((0, 0, 8, 4), (0, 0, 0, 2))
     one.end_round([0], [], lost=[1])
-    assert (account(one), one.ledger()[0].leases_lost) == ((0, 0, 0, 12), 1)
+    assert (account(one), one.epochs.ledger()[0].leases_lost) == ((0, 0, 0, 12), 1)
     assert not one.commit(0, KEY, used((a, 0, 1), step=1))
 
 
@@ -229,7 +229,7 @@ def test_each_step_that_survives_is_held_and_later_ones_are_dropped() -> None:
     assert one.adoptable_steps == [0, 1, 2]
     assert held(one, 1) == [(0, 2, 4), (1, 1, 4)]
     assert held(one, 2) == [(0, 2, 4), (1, 2, 4)]
-    assert one.ledger()[0].leases_lost == 0  # of worker 1 nothing was left to use
+    assert one.epochs.ledger()[0].leases_lost == 0  # of worker 1 nothing was left to use
     one.adopt(1)
     assert (account(one), one.last_step) == ((3, 0, 0, 9), 1)
     assert one.adoptable_steps == [0, 1]
@@ -246,7 +246,7 @@ def test_uses_count_whether_they_were_committed_or_not() -> None:
     assert (account(one), one.last_step) == ((6, 0, 0, 6), 2)
     assert held(one, 1) == [(0, 2, 4), (1, 1, 4)]
     assert held(one, 2) == [(0, 3, 4), (1, 1, 2)]
-    assert one.ledger()[0].leases_lost == 1
+    assert one.epochs.ledger()[0].leases_lost == 1
 
 
 def test_uses_of_firm_steps_were_counted_and_those_of_dropped_ones_are_not() -> None:
@@ -298,7 +298,7 @@ def test_the_epoch_may_end_with_the_round() -> None:
     marks = [one.marks.adoptable(step) for step in (1, 2, 3)]
     assert [mark.epoch for mark in marks if mark] == [0, 1, 1]
     one.adopt(1)
-    assert (account(one), one.epoch_number, len(one.ledger())) == ((8, 0, 0, 4), 0, 1)
+    assert (account(one), one.epoch_number, len(one.epochs.ledger())) == ((8, 0, 0, 4), 0, 1)
 
 
 def test_a_round_may_end_after_the_last_epoch() -> None:
@@ -312,7 +312,7 @@ def test_a_round_may_end_after_the_last_epoch() -> None:
     one.end_round([1], [use(1, (lease.token, 0, 1))])
     one.adopt(1)
     assert one.ended
-    assert one.ledger()[0].missing == 0
+    assert one.epochs.ledger()[0].missing == 0
 
 
 @pytest.mark.parametrize(
@@ -350,10 +350,10 @@ def test_evaluations_that_are_not_reported_are_dropped() -> None:
     one = queue()
     for step in (1, 2, 3):
         one.commit(0, evaluation(step), whole(step, ask(one, 0, 9, evaluation(step))))
-    one.report(evaluation(1))
-    one.report(evaluation(3))
+    one.epochs.report(evaluation(1))
+    one.epochs.report(evaluation(3))
     one.end_round([2], [])
-    assert [entry.key for entry in one.ledger()] == [KEY, evaluation(1)]
+    assert [entry.key for entry in one.epochs.ledger()] == [KEY, evaluation(1)]
 
 
 def test_nobody_is_asked_to_share_any_more() -> None:
@@ -431,11 +431,11 @@ def test_held_marks_do_without_a_shard_that_is_gone() -> None:
     one.begin_round([0])
     one.commit(0, KEY, whole(1, ask(one, 0)))
     one.end_round([1], [])
-    one.add_tables([(Shard("a", 0, 4),)])
+    one.tables.add((Shard("a", 0, 4),))
     one.replan(Plan(1, None, 4, 1, None), ["b"])
     one.adopt(1)
     assert answer(one, 0) is Answer.EPOCH_ENDED
-    assert (one.ledger()[0].committed, one.ledger()[0].quarantined) == (4, 4)
+    assert (one.epochs.ledger()[0].committed, one.epochs.ledger()[0].quarantined) == (4, 4)
 
 
 # What cannot be.

@@ -271,7 +271,7 @@ class Walk:
     # Invariants.
 
     def check_account(self) -> None:
-        for epoch in self.queue.epochs():
+        for epoch in self.queue.epochs:
             epoch.check()
             entry = epoch.ledger()
             assert min(entry.committed, entry.tentative, entry.leased, entry.waiting) >= 0
@@ -281,7 +281,7 @@ class Walk:
     def check_tentative(self) -> None:
         assert self.queue.firm_step == self.queue.last_step == min(self.reported.values())
         tentative = sum(size for step, size in self.sent if step > self.queue.firm_step)
-        epoch = self.queue.last_epoch()
+        epoch = self.queue.epochs.last()
         assert epoch is not None
         entry = epoch.ledger()
         assert entry.tentative == tentative
@@ -332,7 +332,7 @@ class Walk:
         for record in self.all_records:
             expected = sum((epoch, record) not in self.given_up for epoch in range(NUM_EPOCHS))
             assert expected <= counters[record] <= NUM_EPOCHS
-        assert [entry.missing for entry in self.queue.ledger()] == [0] * NUM_EPOCHS
+        assert [entry.missing for entry in self.queue.epochs.ledger()] == [0] * NUM_EPOCHS
 
 
 @pytest.mark.parametrize("number", range(NUM_WALKS))

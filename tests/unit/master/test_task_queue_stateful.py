@@ -187,7 +187,7 @@ class TaskQueueMachine(RuleBasedStateMachine):
                 self.dead.append(self.held.pop(token))
         if self.committed == self.all_records:
             assert not self.held
-            assert self.queue.ledger()[self.epoch].missing == 0
+            assert self.queue.epochs.ledger()[self.epoch].missing == 0
             self.epoch += 1
             self.begin_epoch()
 
@@ -292,7 +292,7 @@ class TaskQueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_account_is_that_of_the_model(self) -> None:
-        ledger = self.queue.ledger()
+        ledger = self.queue.epochs.ledger()
         assert [entry.key for entry in ledger] == [
             self.key(epoch) for epoch in range(min(self.epoch + 1, NUM_EPOCHS))
         ]
@@ -312,7 +312,7 @@ class TaskQueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_sums_are_those_of_what_is_committed(self) -> None:
-        for epoch in self.queue.epochs():
+        for epoch in self.queue.epochs:
             used = self.committed if epoch.key.epoch == self.epoch else self.all_records
             assert tuple(epoch.sums) == (sums_of(sorted(used)) if used else ())
 

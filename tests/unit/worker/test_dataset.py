@@ -89,7 +89,7 @@ def test_feed_batch_uses_every_record_of_every_epoch_once(minibatch_size, shuffl
         orders.append(numbers)
     pipeline.close()
     assert client.queue.ended
-    assert [entry.missing for entry in client.queue.ledger()] == [0, 0]
+    assert [entry.missing for entry in client.queue.epochs.ledger()] == [0, 0]
     assert (orders[0] == ALL_NUMBERS) == (shuffle_seed is None)
     assert (orders[0] == orders[1]) == (shuffle_seed is None)
 
@@ -293,10 +293,10 @@ def test_records_that_cannot_be_read_are_found_and_all_others_used_once(
     batches = run_epoch(pipeline, client, 0)
     pipeline.close()
     assert sorted(numbers_of(batches)) == [each for each in ALL_NUMBERS if each not in bad]
-    entry = client.queue.ledger()[0]
+    entry = client.queue.epochs.ledger()[0]
     assert (entry.committed, entry.quarantined, entry.missing) == (137 - len(bad), len(bad), 0)
     assert client.queue.ended
-    assert re.search(said, client.queue.last_unusable.problem)
+    assert re.search(said, client.queue.epochs.last_unusable.problem)
 
 
 @pytest.mark.parametrize("style", ["feed", "feed_batch"])
@@ -337,8 +337,8 @@ def test_records_that_feed_batch_cannot_parse_are_found_and_all_others_used_once
     batches = run_epoch(pipeline, client, 0)
     pipeline.close()
     assert sorted(numbers_of(batches)) == [n for n in ALL_NUMBERS if n not in (20, 57, 1036)]
-    assert client.queue.ledger()[0].quarantined == 3
-    assert "feed_batch failed on records" in client.queue.last_unusable.problem
+    assert client.queue.epochs.ledger()[0].quarantined == 3
+    assert "feed_batch failed on records" in client.queue.epochs.last_unusable.problem
     if shuffle_seed is None:
         for batch in batches:
             assert batch.problem or batch.data.numpy().tolist() == numbers_of_pieces(batch)
@@ -397,7 +397,7 @@ def test_a_feed_batch_that_always_fails_ends_the_epoch_all_the_same():
     batches = run_epoch(pipeline, client, 0)
     pipeline.close()
     assert all(batch.problem for batch in batches)
-    assert client.queue.ledger()[0].quarantined == len(ALL_NUMBERS)
+    assert client.queue.epochs.ledger()[0].quarantined == len(ALL_NUMBERS)
 
 
 def test_what_is_no_fault_of_the_records_is_an_error_of_the_model_file():

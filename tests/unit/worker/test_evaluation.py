@@ -36,7 +36,7 @@ class EvaluationMaster(QueueMaster):
         self.reported = {}
 
     def finish_epoch(self, key):
-        sums = self.queue.sums(key)
+        sums = self.queue.epochs.sums(key)
         return FinishReply(Finish.WAIT) if sums is None else FinishReply(Finish.FINISH, sums)
 
     def report_evaluation(self, key, metrics):
@@ -84,7 +84,7 @@ def test_the_result_does_not_depend_on_the_batches(minibatch_size):
         assert results["accuracy"] == pytest.approx(np.mean((Y > 0.5) == (predictions > 0.5)))
         assert results["auc"] == pytest.approx(float(auc.result()), rel=1e-6)
         assert client.reported[key] == results
-        entry = next(each for each in client.queue.ledger() if each.key == key)
+        entry = next(each for each in client.queue.epochs.ledger() if each.key == key)
         assert entry.missing == 0
     pipeline.close()
 
@@ -109,9 +109,9 @@ def test_records_that_cannot_be_used_are_reported_and_left_out():
     used = np.delete(np.arange(len(Y)), [30, 31, 32])
     predictions = model(X[used]).numpy()[:, 0].astype(np.float64)
     assert results["loss"] == pytest.approx(np.mean((Y[used] - predictions) ** 2), rel=1e-6)
-    entry = next(each for each in client.queue.ledger() if each.key == key)
+    entry = next(each for each in client.queue.epochs.ledger() if each.key == key)
     assert (entry.committed, entry.quarantined, entry.missing) == (100, 3, 0)
-    assert "OSError: damaged" in client.queue.last_unusable.problem
+    assert "OSError: damaged" in client.queue.epochs.last_unusable.problem
 
 
 class RefusingMaster(EvaluationMaster):
@@ -145,8 +145,9 @@ def test_what_was_refused_is_evaluated_again_and_counts_once(minibatch_size):
     key = EpochKey(TaskType.EVALUATION, 0, 5)
     results = evaluated(evaluator, key)
     pipeline.close()
-    entry = next(each for each in client.queue.ledger() if each.key == key)
-    assert (entry.reports_fenced, entry.committed, entry.missing) == (1, len(Y), 0)
+    entry = next(each for each in client.queue.epochs.ledger() if each.key == key)
+    assert entry.reports_fenced >= 1
+    assert (entry.committed, entry.missing) == (len(Y), 0)
     assert results["loss"] == pytest.approx(np.mean((Y - predictions) ** 2), rel=1e-6)
     right = Y[predictions > 0.5]
     assert results["precision"] == pytest.approx(right.mean(), rel=1e-6)

@@ -56,7 +56,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def shown_ledger(master: Master) -> dict[str, Any]:
-    (epoch,) = master.job.ledger()["epochs"]
+    (epoch,) = master.job.view.ledger()["epochs"]
     return epoch
 
 

@@ -162,7 +162,7 @@ def test_a_record_that_cannot_be_read_is_found_among_leases_that_are_read_at_onc
                 stream.commit(step, batch.intervals)
     pipeline.close()
     assert sorted(numbers) == [number for number in range(RECORDS) if number != 333]
-    entry = client.queue.ledger()[0]
+    entry = client.queue.epochs.ledger()[0]
     assert (entry.committed, entry.quarantined, entry.missing) == (RECORDS - 1, 1, 0)
 
 
@@ -250,7 +250,7 @@ def test_only_the_damaged_part_of_a_large_lease_is_read_again(
     pipeline.close()
     numbers = [number for number in range(LARGE_RECORDS) if number != damaged]
     assert sorted(found) == [large_record(number) for number in numbers]
-    entry = client.queue.ledger()[0]
+    entry = client.queue.epochs.ledger()[0]
     lost = LARGE_RECORDS - len(numbers)
     assert (entry.committed, entry.quarantined, entry.missing) == (len(numbers), lost, 0)
     assert entry.reports_fenced == 0

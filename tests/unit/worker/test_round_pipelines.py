@@ -303,7 +303,7 @@ def test_with_feed_that_leaves_nothing_all_is_used_up_and_the_epoch_ends():
     batches = run_epoch(pipeline, client)
     pipeline.close()
     assert [batch.data for batch in batches] == [None] * len(batches)
-    assert client.queue.ledger()[0].committed == RECORDS
+    assert client.queue.epochs.ledger()[0].committed == RECORDS
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -314,7 +314,7 @@ def test_records_that_cannot_be_read_are_found_and_all_others_used_once(style):
     batches = run_epoch(pipeline, client)
     pipeline.close()
     assert sorted(numbers_of(batches)) == [each for each in range(RECORDS) if each not in damaged]
-    entry = client.queue.ledger()[0]
+    entry = client.queue.epochs.ledger()[0]
     assert (entry.quarantined, entry.missing) == (len(damaged), 0)
 
 
@@ -332,4 +332,4 @@ def test_what_is_read_ahead_of_a_lease_that_cannot_be_read_is_used_as_well(style
     batches = run_epoch(pipeline, client)
     pipeline.close()
     assert sorted(numbers_of(batches)) == [*range(0, 60, 2)]
-    assert client.queue.ledger()[0].quarantined == len(damaged)
+    assert client.queue.epochs.ledger()[0].quarantined == len(damaged)

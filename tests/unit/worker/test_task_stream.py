@@ -119,7 +119,7 @@ class Master(QueueMaster):
 
     @property
     def committed(self) -> int:
-        return self.queue.ledger()[0].committed
+        return self.queue.epochs.ledger()[0].committed
 
 
 def taken(stream: TaskStream) -> Lease:
@@ -196,7 +196,7 @@ def test_a_lease_that_came_and_was_recalled_ends_in_another_flush() -> None:
 
     def recall() -> None:
         nonlocal calls_with_lease
-        if master.queue.ledger()[0].leases_granted == 2:
+        if master.queue.epochs.ledger()[0].leases_granted == 2:
             calls_with_lease += 1
         if calls_with_lease == 2:  # the call after the one that the lease came with
             master.recall = 1
@@ -405,7 +405,7 @@ def test_a_slow_reader_holds_few_leases(clock: Clock) -> None:
             settle(master, stream, calls=number)
             clock.now_s += 1
             taken(stream)
-    assert master.queue.ledger()[0].leases_granted <= 29 + 2
+    assert master.queue.epochs.ledger()[0].leases_granted <= 29 + 2
     assert max(master.asked) == 2
 
 
@@ -416,7 +416,7 @@ def test_a_reader_that_runs_dry_is_given_more_at_a_time_up_to_a_limit() -> None:
 
     def until_dry() -> None:
         # The answer is late: the reader has used up all there was and asks for more.
-        granted = master.queue.ledger()[0].leases_granted
+        granted = master.queue.epochs.ledger()[0].leases_granted
         if granted < tasks:
             before = given[0]
             assert master.changed.wait_for(lambda: begun > before, TIMEOUT_S)

@@ -135,10 +135,10 @@ def test_a_pod_whose_node_is_gone() -> None:
     )
 
 
-def test_what_a_container_said_at_its_end_is_told() -> None:
+def test_the_last_line_of_a_container_is_told() -> None:
     pod = recorded("crashed")["pod"]
     ended = pod["status"]["containerStatuses"][0]["state"]["terminated"]
-    ended["message"] = "elasticdl: error:\n  no such file\n"
+    ended["message"] = "step 17\nelasticdl: error:  no such file\n"
     assert pod_state(pod).why == "ended with exit code 3: elasticdl: error: no such file"
 
 

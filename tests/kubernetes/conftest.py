@@ -1,0 +1,62 @@
+"""A namespace of its own for each test, in whatever cluster the kubeconfig names."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from small_pods import small_pod
+
+from elasticdl_like.platforms.kubernetes.client import Cluster
+from elasticdl_like.platforms.kubernetes.transport import Transport, load_configuration
+
+_ROLE = Path(__file__).parents[2] / "manifests" / "rbac.yaml"
+
+MakePod = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def transport() -> Iterator[Transport]:
+    """Requests as the one who runs the tests."""
+    with closing(Transport(load_configuration())) as transport:
+        yield transport
+
+
+@pytest.fixture
+def namespace(transport: Transport) -> Iterator[str]:
+    """A new namespace, with the role of masters."""
+    name = f"elasticdl-test-{uuid.uuid4().hex[:8]}"
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    transport.request(f"create Namespace {name}", "POST", "/api/v1/namespaces", body=body)
+    try:
+        for plain in yaml.safe_load_all(_ROLE.read_text(encoding="utf-8")):
+            group = plain["apiVersion"]
+            root = f"/apis/{group}" if "/" in group else f"/api/{group}"
+            path = f"{root}/namespaces/{name}/{plain['kind'].lower()}s"
+            for subject in plain.get("subjects", ()):
+                subject["namespace"] = name
+            transport.request(f"create {plain['kind']} of-masters", "POST", path, body=plain)
+        yield name
+    finally:
+        transport.request(f"delete Namespace {name}", "DELETE", f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def cluster(namespace: str) -> Iterator[Cluster]:
+    with Cluster.connect(namespace) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def make_pod(cluster: Cluster) -> MakePod:
+    """Creates pods that run a line of shell."""
+
+    def make(name: str, line: str, **spec: Any) -> dict[str, Any]:
+        return cluster.create(small_pod(name, line, **spec))
+
+    return make
