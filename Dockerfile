@@ -7,7 +7,7 @@ RUN pip install --no-cache-dir --constraint /opt/elasticdl/constraints.txt tenso
 
 COPY pyproject.toml setup.py README.md LICENSE /opt/elasticdl/
 COPY elasticdl_like /opt/elasticdl/elasticdl_like
-RUN pip install --no-cache-dir --constraint /opt/elasticdl/constraints.txt /opt/elasticdl
+RUN pip install --no-cache-dir --constraint /opt/elasticdl/constraints.txt '/opt/elasticdl[kubernetes]'
 
 USER 1000:1000
 WORKDIR /work

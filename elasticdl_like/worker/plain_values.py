@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from elasticdl_like.errors import CorruptDataError
+from elasticdl_like.worker.array_archive import DAMAGE_ERRORS
 
 _JSON = "value.json"
 
@@ -53,7 +54,7 @@ def decode_value(data: bytes, name: str = "a value") -> Any:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             return _with_arrays(json.loads(archive[_JSON]), archive)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except DAMAGE_ERRORS as error:
         raise CorruptDataError(name, 0, f"not a value: {error}") from error
 
 

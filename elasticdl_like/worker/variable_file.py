@@ -23,6 +23,7 @@ import keras
 import numpy as np
 
 from elasticdl_like.errors import CorruptDataError, ModelDefinitionError
+from elasticdl_like.worker.array_archive import DAMAGE_ERRORS
 
 _INDEX = "variables.json"
 # What one call writes. Other threads may run Python between two, and writing can be given up.
@@ -121,7 +122,7 @@ def assign_variables(path: Path, variables: Sequence[keras.Variable]) -> None:
             ]
             check_same(str(path), index, variables)
             values = [archive[str(number)] for number in range(len(index))]
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except DAMAGE_ERRORS as error:
         raise CorruptDataError(str(path), 0, f"not a file of variables: {error}") from error
     for variable, value in zip(variables, values, strict=True):
         own = variable.numpy()

@@ -31,3 +31,11 @@ def test_something_else_is_refused():
 def test_damage_is_told(damaged):
     with pytest.raises(CorruptDataError, match="the states"):
         decode_value(damaged, "the states")
+
+
+@pytest.mark.parametrize(("offset", "value"), [(6, 64), (8, 1)], ids=["version", "encrypted"])
+def test_an_entry_that_claims_to_be_something_else_is_damage(offset, value):
+    damaged = bytearray(encode_value([1]))
+    damaged[damaged.index(b"PK\x01\x02") + offset] = value
+    with pytest.raises(CorruptDataError, match="the states"):
+        decode_value(bytes(damaged), "the states")
