@@ -117,13 +117,16 @@ def test_records_that_cannot_be_used_are_reported_and_left_out():
 class RefusingMaster(EvaluationMaster):
     """Takes the first commit's leases away before it comes."""
 
-    has_refused = False
+    taken_back = frozenset()
+    num_late = 0
 
     def commit_and_lease(self, key, commits, *arguments):
-        if commits and not self.has_refused:
-            self.has_refused = True
+        if commits and not self.taken_back:
             with self.changed:
+                self.taken_back = frozenset(self.queue.epochs.live_tokens(key))
                 self.queue.take_back(WORKER, lost=True)
+        for commit in commits:
+            self.num_late += any(each.token in self.taken_back for each in commit.intervals)
         return super().commit_and_lease(key, commits, *arguments)
 
     def abandon(self, key, tokens=None):
@@ -146,7 +149,7 @@ def test_what_was_refused_is_evaluated_again_and_counts_once(minibatch_size):
     results = evaluated(evaluator, key)
     pipeline.close()
     entry = next(each for each in client.queue.epochs.ledger() if each.key == key)
-    assert entry.reports_fenced >= 1
+    assert entry.reports_fenced == client.num_late > 0
     assert (entry.committed, entry.missing) == (len(Y), 0)
     assert results["loss"] == pytest.approx(np.mean((Y - predictions) ** 2), rel=1e-6)
     right = Y[predictions > 0.5]
