@@ -35,7 +35,7 @@ test-browser: $(INSTALLED)  ## run the tests of the status page in Chromium
 	@test -n "$(CHROMIUM)" || { echo "there is no Chromium: apt-get install chromium, or set CHROMIUM"; exit 1; }
 	CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest -m browser tests/browser
 
-# Tests of whole jobs are left out without ELASTICDL_TEST_HOST_PYTHON (docs/kubernetes.md).
+# The cluster has to have an image of this very code, elasticdl:test (docs/kubernetes.md).
 test-kubernetes: $(INSTALLED)  ## run the tests of Kubernetes in the cluster that KUBECONFIG names
 	$(BIN)/python -m pytest -m kubernetes tests/kubernetes
 

@@ -20,6 +20,7 @@ from dispatch_client import RawWorker
 from masters import TASK_RECORDS, RunningMaster, running_master, synthetic_data
 
 from elasticdl_like.job_directory import JobDirectory
+from elasticdl_like.master.core_codec import core_to_plain
 from elasticdl_like.master.journal import Journal
 from elasticdl_like.master.recovery import recover
 from elasticdl_like.master.tally import Tally
@@ -79,7 +80,7 @@ def hand_out(folder: Path) -> list[Figure]:
 def jump(job_directory: Path, num_done: int) -> None:
     """Sets the journal of a stopped, unshuffled job to where that many tasks are done in order."""
     journal = Journal(JobDirectory(job_directory).journal, create=False)
-    state = recover(journal).to_plain()
+    state = core_to_plain(recover(journal))
     (epoch,) = state["queue"]["epochs"]
     epoch["state"] |= {
         "frontier": num_done,

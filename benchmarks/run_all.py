@@ -1,6 +1,7 @@
 """What do the benchmarks say on this machine? Runs each and writes RESULTS.md.
 
-`run_all.py NAME.py …` runs only those, and leaves the results of the others as they are.
+`run_all.py NAME.py …` runs only those. The others, and those that cannot run here, keep their
+results.
 """
 
 from __future__ import annotations
@@ -22,25 +23,33 @@ PARTS = {
     "dispatch_client.py",
     "dlrover_client.py",
     "do_nothing_server.py",
+    "first_steps.py",
     "peer_reader.py",
     "synthetic_data.py",
 }
 HELPERS = {"common.py", "comparison.py", "masters.py", "run_all.py", "worker_processes.py"} | PARTS
 # They install other frameworks; `--peers` says that this is wanted.
 PEERS = {"peers_dlrover.py", "peers_input.py"}
+# They need a cluster with an image of this project, and variables that name the two.
+ON_CLUSTER = {"kubernetes_jobs.py"}
+CLUSTER_VARIABLES = ("KUBECONFIG", "ELASTICDL_TEST_IMAGE")
 
 
 def main() -> int:
     wanted = [argument for argument in sys.argv[1:] if argument != "--peers"]
     results = FOLDER / "RESULTS.md"
-    earlier = _sections(results.read_text("utf-8")) if wanted else {}
+    earlier = _sections(results.read_text("utf-8"))
     sections = [_head()]
     failed = []
     for path in sorted(FOLDER.glob("*.py")):
         if path.name in HELPERS:
             continue
         is_default = path.name not in PEERS or "--peers" in sys.argv
-        if not (path.name in wanted if wanted else is_default):
+        is_wanted = path.name in wanted if wanted else is_default
+        if is_wanted and path.name in ON_CLUSTER and not _names_cluster():
+            print(f"{path.name} is left out: {' or '.join(CLUSTER_VARIABLES)} is not set")
+            is_wanted = False
+        if not is_wanted:
             sections += [earlier[path.name]] if path.name in earlier else []
             continue
         print(f"{path.name} ...", flush=True)
@@ -71,6 +80,10 @@ def _head() -> str:
         f"{memory_bytes / 2**30:.0f} GiB of memory, Python {platform.python_version()}, "
         f"TensorFlow {_version(tensorflow)}, Keras {_version('keras')}."
     )
+
+
+def _names_cluster() -> bool:
+    return all(os.environ.get(each) for each in CLUSTER_VARIABLES)
 
 
 def _today() -> str:

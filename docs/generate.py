@@ -19,12 +19,9 @@ from pathlib import Path
 
 import click
 
-from elasticdl_like.cli.compatibility import (
-    FLAGS_BY_THEME,
-    MODEL_NAMES_BY_PLACE,
-    ElasticdlFlag,
-    Verdict,
-)
+from elasticdl_like.cli.compatibility.entries import ElasticdlFlag, Verdict
+from elasticdl_like.cli.compatibility.flags import FLAGS_BY_THEME
+from elasticdl_like.cli.compatibility.model_names import MODEL_NAMES_BY_PLACE
 from elasticdl_like.cli.main import elasticdl
 
 DOCS = Path(__file__).resolve().parent

@@ -17,6 +17,7 @@
         ├── JobDirectoryError       a job directory that is in use, finished or unreadable
         │   └── JournalError        a journal that is damaged, or from a newer version
         ├── ClusterError            Kubernetes's API server refuses a request
+        ├── ImageError              no image can be built or pushed
         ├── LedgerError             the ledger does not add up: a defect of elasticdl
         ├── JobFailedError          the job, as told to those who take part in it
         ├── MasterLostError         the master was not reachable for too long
@@ -121,6 +122,10 @@ class ClusterError(PermanentError):
     def __init__(self, message: str, code: int = 0) -> None:
         super().__init__(message)
         self.code = code
+
+
+class ImageError(PermanentError):
+    """There is no program that builds or pushes images, or it fails."""
 
 
 class LedgerError(PermanentError):

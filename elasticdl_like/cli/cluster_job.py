@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from elasticdl_like.errors import ClusterError, ConfigError
 from elasticdl_like.master.progress import JobStatus
 from elasticdl_like.platforms.kubernetes import places
 from elasticdl_like.platforms.kubernetes.client import Cluster, ExecResult
-from elasticdl_like.platforms.kubernetes.follow import pod_log
+from elasticdl_like.platforms.kubernetes.follow import FollowedCluster, pod_log
 from elasticdl_like.platforms.kubernetes.jobs import run_beside_master, running_master
-from elasticdl_like.platforms.kubernetes.master_log import Entry, FinalLedger, parse_line
+from elasticdl_like.platforms.kubernetes.master_log import (
+    Entry,
+    FinalLedger,
+    Outcome,
+    parse_line,
+)
 from elasticdl_like.platforms.kubernetes.names import job_name_in_cluster
 
 
@@ -34,16 +38,20 @@ class ClusterJobSource:
     def status(self) -> dict[str, Any]:
         """Returns the document of `elasticdl status --json`, or what a job that is over has left.
 
+        The latter has an "outcome" besides, if it evaluated or predicted.
+
         Raises:
             ElasticdlError: there is no such job, or it has not said anything yet.
         """
         answer = self._ask("status", "--json")
         if answer is not None:
             return _document(answer)
-        left = [entry for entry in self._left() if isinstance(entry, JobStatus)]
-        if not left:
+        left = what_is_left(self._cluster, self._name)
+        statuses = [entry for entry in left if isinstance(entry, JobStatus)]
+        if not statuses:
             raise ConfigError(f"job {self._name} does not run, and has left no word of how it went")
-        return left[-1].to_plain()
+        outcomes = [{"outcome": each.document} for each in left if isinstance(each, Outcome)]
+        return statuses[-1].to_plain() | (outcomes[-1] if outcomes else {})
 
     def ledger(self, verify: bool) -> dict[str, Any]:
         """Returns the document of `elasticdl ledger --json`, or what a job that is over has left.
@@ -62,7 +70,8 @@ class ClusterJobSource:
                 f"job {self._name} does not run, so that nobody sees its job directory; give that "
                 "to elasticdl ledger --verify where the job volume can be seen"
             )
-        left = [entry for entry in self._left() if isinstance(entry, FinalLedger)]
+        every = what_is_left(self._cluster, self._name)
+        left = [entry for entry in every if isinstance(entry, FinalLedger)]
         if not left:
             raise ConfigError(f"job {self._name} does not run, and has left no ledger in its log")
         return dict(left[-1].ledger)
@@ -77,7 +86,7 @@ class ClusterJobSource:
         if answer is None:
             raise ConfigError(f"job {self._name} does not run, so there are no workers to change")
         if answer.exit_code != 0:
-            raise _failure(answer)
+            raise failure_beside_master(answer)
         return answer.stdout.rstrip("\n")
 
     def _ask(self, command: str, *flags: str) -> ExecResult | None:
@@ -85,21 +94,28 @@ class ClusterJobSource:
         pod = running_master(self._cluster, self._name)
         if pod is None:
             return None
-        return run_beside_master(
-            self._cluster,
-            pod,
-            [
-                *(command, places.job_directory(self._name)),
-                *("--tls_ca_file", f"{places.SECRET_DIRECTORY}/{places.CA_FILE}"),
-                *flags,
-            ],
-        )
+        return run_beside_master(self._cluster, pod, about_job(command, self._name, *flags))
 
-    def _left(self) -> Sequence[Entry]:
-        selector = places.pod_selector(self._name, places.MASTER_ROLE)
-        pods = self._cluster.list_pods(selector).items
-        lines = pod_log(self._cluster, pods, f"the master of job {self._name}", follow=False)
-        return [parse_line(line) for line in lines]
+
+def about_job(command: str, name: str, *flags: str) -> list[str]:
+    """Returns the arguments of a command about a job that is run beside its master."""
+    return [
+        *(command, places.job_directory(name)),
+        *("--tls_ca_file", f"{places.SECRET_DIRECTORY}/{places.CA_FILE}"),
+        *flags,
+    ]
+
+
+def what_is_left(cluster: FollowedCluster, name: str) -> list[Entry]:
+    """Returns what the log of a job's master says.
+
+    Raises:
+        ClusterError: there is none, or the server refuses.
+        ClusterUnavailableError: there is no answer.
+    """
+    pods = cluster.list_pods(places.pod_selector(name, places.MASTER_ROLE)).items
+    lines = pod_log(cluster, pods, f"the master of job {name}", follow=False)
+    return [parse_line(line) for line in lines]
 
 
 def _document(answer: ExecResult) -> dict[str, Any]:
@@ -107,10 +123,11 @@ def _document(answer: ExecResult) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(answer.stdout)
     except ValueError as error:
-        raise _failure(answer) from error
+        raise failure_beside_master(answer) from error
     return document
 
 
-def _failure(answer: ExecResult) -> ClusterError:
+def failure_beside_master(answer: ExecResult) -> ClusterError:
+    """Returns the error of a command that was run beside a master."""
     said = answer.stderr.strip().splitlines() or [f"it ended with exit code {answer.exit_code}"]
     return ClusterError(f"in the master's pod: {said[-1].removeprefix('elasticdl: error: ')}")

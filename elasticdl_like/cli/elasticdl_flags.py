@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from elasticdl_like.cli.compatibility import ElasticdlFlag, Verdict
+from elasticdl_like.cli.compatibility.entries import ElasticdlFlag, Verdict
 from elasticdl_like.cli.flag import Command, together
 from elasticdl_like.errors import ConfigError
 

@@ -127,7 +127,8 @@ safety_options = together(
     option(
         "--overwrite",
         is_flag=True,
-        help="Remove an earlier job from --job_dir, instead of going on with it.",
+        help="Remove an earlier job from --job_dir, or from --job_volume the one of this name, "
+        "instead of going on with it.",
     ),
     option(
         "--journal_sync",

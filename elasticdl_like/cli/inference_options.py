@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from elasticdl_like.cli.compatibility import FLAGS, NOT_FOR_INFERENCE
+from elasticdl_like.cli.compatibility.flags import FLAGS
+from elasticdl_like.cli.compatibility.inference_flags import NOT_FOR_INFERENCE
 from elasticdl_like.cli.elasticdl_flags import elasticdl_flags
 from elasticdl_like.cli.flag import Command, option, together
 from elasticdl_like.cli.flag_groups import (
@@ -21,8 +22,16 @@ from elasticdl_like.cli.flag_groups import (
     safety_options,
     task_options,
 )
+from elasticdl_like.cli.kubernetes_flags import platform_options
 from elasticdl_like.cli.local_job import local_job_options
-from elasticdl_like.cli.options import absolute, data_config, job_directory_path, model_with_names
+from elasticdl_like.cli.options import (
+    NAME_PREFIXES,
+    absolute,
+    data_config,
+    job_directory_path,
+    model_with_names,
+)
+from elasticdl_like.cli.pod_paths import is_sent
 from elasticdl_like.cli.worker_flags import DEFAULT_MINIBATCH_SIZE
 from elasticdl_like.config import (
     InferenceConfig,
@@ -33,14 +42,13 @@ from elasticdl_like.config import (
     WorkersConfig,
 )
 from elasticdl_like.data_readers.files import is_url
-from elasticdl_like.errors import ConfigError, DataError
+from elasticdl_like.errors import ConfigError
 from elasticdl_like.job_directory import JobDirectory
 from elasticdl_like.model_file import check_model_def, names_in_model_file
+from elasticdl_like.platforms.kubernetes.volumes import parse_volumes
 
 FORMATS = ("parquet", "jsonl", "csv", "recordio")
 """The formats of files of predictions; the first is taken where none is named."""
-
-_NAME_PREFIXES = {JobKind.EVALUATION: "evaluate", JobKind.PREDICTION: "predict"}
 
 _model_options = together(
     option("--model_path", default="", help="The trained model, a .keras file."),
@@ -91,11 +99,15 @@ def inference_options(
         input_options,
         *others,
         _run_options,
+        platform_options,
     )
 
 
 def make_inference_config(flags: Mapping[str, Any], kind: JobKind) -> JobConfig:
     """Returns the configuration that the flags of such a job ask for.
+
+    On this machine the trained model exists. On Kubernetes that is for the master to find out, as
+    only the pods see it.
 
     Args:
         flags: every flag of `inference_options`.
@@ -111,16 +123,16 @@ def make_inference_config(flags: Mapping[str, Any], kind: JobKind) -> JobConfig:
             "--model_zoo and --model_def are missing; the model definition file says how records "
             "become what the model takes"
         )
-    name = flags["job_name"] or f"{_NAME_PREFIXES[kind]}-{check_model_def(model).stem}"
+    name = flags["job_name"] or f"{NAME_PREFIXES[kind]}{check_model_def(model).stem}"
     directory = JobDirectory(job_directory_path(flags, name))
-    inference = _trained_model(flags, directory)
+    inference = _trained_model(flags)
     data = data_config(flags, "")
     if kind is JobKind.PREDICTION:
         data = replace(data, prediction_data=flags["prediction_data"])
         inference = _with_output(inference, flags, model)
     else:
         data = replace(data, validation_data=flags["validation_data"])
-    return JobConfig(
+    config = JobConfig(
         name=name,
         kind=kind,
         model=model,
@@ -138,10 +150,24 @@ def make_inference_config(flags: Mapping[str, Any], kind: JobKind) -> JobConfig:
         workers=WorkersConfig(num_workers=flags["num_workers"]),
         inference=inference,
     )
+    if _in_pods(flags):
+        return config
+    # Not at the top: the help must not wait for the master's parts.
+    from elasticdl_like.master.trained_model import with_trained_model
+
+    return with_trained_model(config, directory, flags["overwrite"])
 
 
-def _trained_model(flags: Mapping[str, Any], directory: JobDirectory) -> InferenceConfig:
-    """Returns where the trained model is, which exists."""
+def _in_pods(flags: Mapping[str, Any]) -> bool:
+    return bool(flags["platform"] == "kubernetes")
+
+
+def _sends_model_zoo(flags: Mapping[str, Any]) -> bool:
+    return is_sent(flags["model_zoo"], parse_volumes(flags["volume"], "--volume"))
+
+
+def _trained_model(flags: Mapping[str, Any]) -> InferenceConfig:
+    """Returns where the trained model is to be found."""
     model_path, checkpoint = flags["model_path"], flags["checkpoint_dir"]
     if model_path and checkpoint:
         raise ConfigError(
@@ -149,8 +175,7 @@ def _trained_model(flags: Mapping[str, Any], directory: JobDirectory) -> Inferen
             "model; use one of them"
         )
     if checkpoint:
-        chosen = _checkpoint(Path(absolute(checkpoint)), directory, flags["overwrite"])
-        return InferenceConfig(checkpoint=str(chosen))
+        return InferenceConfig(checkpoint=absolute(checkpoint))
     if not model_path:
         raise ConfigError(
             "--model_path is missing; it names the trained model, a .keras file (or give "
@@ -162,30 +187,7 @@ def _trained_model(flags: Mapping[str, Any], directory: JobDirectory) -> Inferen
             f"--model_path {model_path} is not a .keras file; `elasticdl train --output DIR` "
             "writes DIR/model.keras, and --checkpoint_dir takes checkpoints"
         )
-    if not path.is_file():
-        raise ConfigError(f"--model_path: there is no file {path}")
     return InferenceConfig(model_path=str(path))
-
-
-def _checkpoint(place: Path, directory: JobDirectory, overwrite: bool) -> Path:
-    """Returns the checkpoint at a place, or the newest in it.
-
-    A job that goes on keeps the one that it began with, although there may be a newer one by now.
-    """
-    # Not at the top: the help must not wait for the master's parts.
-    from elasticdl_like.master.checkpoints import is_complete, newest_checkpoint
-    from elasticdl_like.master.recovery import load_core
-
-    if not place.is_dir():
-        raise ConfigError(f"--checkpoint_dir: there is no directory {place}")
-    if directory.has_job() and not overwrite:
-        before = load_core(directory.path).config.inference.checkpoint
-        if before and Path(before).parent == place and is_complete(Path(before)):
-            return Path(before)
-    try:
-        return newest_checkpoint(place)
-    except DataError as error:
-        raise ConfigError(f"--checkpoint_dir: {error}") from error
 
 
 def _with_output(
@@ -196,16 +198,20 @@ def _with_output(
         flags[name]
         for name in ("prediction_output", "prediction_format", "prediction_outputs_processor")
     )
-    has_processor = bool(processor) and processor in names_in_model_file(model)
-    if output and has_processor:
+    # Where only the pods see the model definition file, a worker says if it has no processor.
+    is_seen = not _in_pods(flags) or _sends_model_zoo(flags)
+    file = check_model_def(model) if is_seen else model.model_def
+    has_processor = bool(processor) and (not is_seen or processor in names_in_model_file(model))
+    if output and has_processor and is_seen:
         raise ConfigError(
-            f"--prediction_output {output} and {processor} in {check_model_def(model)} both take "
+            f"--prediction_output {output} and {processor} in {file} both take "
             "the predictions; leave --prediction_output out, or give "
             "--prediction_outputs_processor '' for files"
         )
     if output:
         chosen = format_ or FORMATS[0]
-        _check_packages(output, chosen)
+        if not _in_pods(flags):
+            _check_packages(output, chosen)
         return replace(
             inference,
             output=output if is_url(output) else absolute(output.removeprefix("file://")),
@@ -221,7 +227,7 @@ def _with_output(
     if not has_processor:
         raise ConfigError(
             "--prediction_output is missing, and "
-            f"{check_model_def(model)} has no {processor or 'PredictionOutputsProcessor'}; "
+            f"{file} has no {processor or 'PredictionOutputsProcessor'}; "
             "predictions need a folder, or a processor, to go to"
         )
     return inference

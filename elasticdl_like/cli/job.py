@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +89,18 @@ def ledger(job_dir: Path, as_json: bool, verify: bool, namespace: str, **tls_fla
     "--json one document a line, each second. Exits with 0 when the job has finished, with 1 when "
     "it failed or was interrupted.",
 )
+@click.option("--watch_s", type=click.IntRange(min=1), hidden=True)
 @token_file_option
 @tls_options
 @_namespace_option
 def status(
-    job: str, as_json: bool, watches: bool, token_file: str, namespace: str, **tls_flags: Any
+    job: str,
+    as_json: bool,
+    watches: bool,
+    watch_s: int | None,
+    token_file: str,
+    namespace: str,
+    **tls_flags: Any,
 ) -> None:
     """Prints how a job stands.
 
@@ -100,18 +109,19 @@ def status(
     """
     in_cluster = _is_in_cluster(job, namespace)
     if in_cluster:
+        if watches:
+            raise SystemExit(_watch_in_cluster(job, namespace, as_json))
         from elasticdl_like.cli.cluster_job import ClusterJobSource
 
-        if watches:
-            raise click.UsageError(
-                "--watch is not for a job in a cluster; elasticdl logs -f follows one"
-            )
         document = ClusterJobSource(job, namespace).status()
     else:
         source = StatusSource(job, token_file, tls_config(tls_flags))
         if watches:
             from elasticdl_like.cli.watch import watch
 
+            if watch_s is not None:
+                # Whoever watches from afar may be gone without a word, and nobody read this.
+                signal.alarm(watch_s)
             raise SystemExit(watch(lambda: source.ask(details=True), as_json))
         document = source.ask()
     if as_json:
@@ -142,6 +152,25 @@ def status(
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in evaluation["metrics"].items())
         at = f"validation at step {evaluation['step']:,} (epoch {evaluation['epoch'] + 1})"
         click.echo(f"{'result' if infers else at}: {metrics}")
+    if "output" in (outcome := document.get("outcome", {})):
+        click.echo(f"predictions: {outcome['output']}, files: {outcome['parts']:,}")
+
+
+def _watch_in_cluster(job: str, namespace: str, as_json: bool) -> int:
+    from elasticdl_like.cli.cluster_watch import ClusterJobWatch
+    from elasticdl_like.cli.watch import watch
+    from elasticdl_like.platforms.kubernetes.client import Cluster
+    from elasticdl_like.platforms.kubernetes.names import job_name_in_cluster
+
+    def say(why: str) -> None:
+        click.echo(why, err=True)
+
+    cluster = Cluster.connect(namespace)
+    source = ClusterJobWatch(cluster, job_name_in_cluster(job), say, time.sleep)
+    try:
+        return watch(source.ask, as_json)
+    finally:
+        source.close()
 
 
 @click.command()

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from elasticdl_like.cli.flag import Command, option, together
 from elasticdl_like.errors import ConfigError
+from elasticdl_like.platforms.kubernetes.image_names import parse_image_name
 from elasticdl_like.platforms.kubernetes.names import parse_namespace
 from elasticdl_like.platforms.kubernetes.pairs import (
     parse_annotations,
@@ -210,24 +211,31 @@ def kubernetes_settings(flags: Mapping[str, Any]) -> KubernetesSettings:
     Raises:
         ConfigError: a flag has a value that cannot be used.
     """
-    if not flags["image_name"].strip():
+    image, worker_image = flags["image_name"].strip(), flags["worker_image"].strip()
+    if not image:
         raise ConfigError("--image_name is missing; it names the image of master and workers")
+    parse_image_name(image, "--image_name")
+    if worker_image:
+        parse_image_name(worker_image, "--worker_image")
     master_priority = parse_priority(flags["master_pod_priority"], "--master_pod_priority")
     if master_priority.fraction != 1:
         raise ConfigError(
             f"--master_pod_priority {flags['master_pod_priority']}: there is one master, of which "
             "no part can have a class"
         )
-    (service_account,) = parse_names(flags["service_account_name"], "--service_account_name") or (
-        DEFAULT_SERVICE_ACCOUNT,
-    )
+    accounts = parse_names(flags["service_account_name"], "--service_account_name")
+    if len(accounts) > 1:
+        raise ConfigError(
+            f"--service_account_name {flags['service_account_name']}: there is one master, which "
+            "has one service account"
+        )
     return KubernetesSettings(
-        image=flags["image_name"].strip(),
+        image=image,
         namespace=parse_namespace(flags["namespace"]),
-        worker_image=flags["worker_image"].strip(),
+        worker_image=worker_image,
         image_pull_policy=flags["image_pull_policy"],
         image_pull_secrets=parse_names(flags["image_pull_secrets"], "--image_pull_secrets"),
-        service_account=service_account,
+        service_account=next(iter(accounts), DEFAULT_SERVICE_ACCOUNT),
         restart_policy=flags["restart_policy"],
         master=PodSettings(*_amounts(flags, "master", _MASTER_DEFAULTS), master_priority),
         worker=PodSettings(
@@ -246,6 +254,7 @@ def kubernetes_settings(flags: Mapping[str, Any]) -> KubernetesSettings:
             master_timeout_s=flags["master_timeout"],
             journal_sync=flags["journal_sync"],
             allow_changed_data=flags["allow_changed_data"],
+            overwrite=flags["overwrite"],
         ),
     )
 

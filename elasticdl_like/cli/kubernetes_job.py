@@ -11,12 +11,14 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from elasticdl_like.cli.kubernetes_flags import given_flags, kubernetes_settings
-from elasticdl_like.config import JobConfig
+from elasticdl_like.cli.options import NAME_PREFIXES
+from elasticdl_like.cli.pod_paths import check_paths, is_sent
+from elasticdl_like.config import JobConfig, JobKind
 from elasticdl_like.errors import ConfigError
 from elasticdl_like.model_file import check_model_def
 from elasticdl_like.platforms.kubernetes import places
@@ -32,14 +34,17 @@ from elasticdl_like.platforms.kubernetes.pairs import parse_environment
 from elasticdl_like.platforms.kubernetes.render import MADE_AT_SUBMISSION, render
 from elasticdl_like.platforms.kubernetes.settings import KubernetesSettings
 from elasticdl_like.platforms.kubernetes.tls_material import make_tls_material
-from elasticdl_like.platforms.kubernetes.volumes import volume_of
 from elasticdl_like.secret_params import referenced_variables, reveal_secrets
 
-_WRITTEN = ("output", "checkpoint_dir", "tensorboard_dir")
-_READ = ("checkpoint_dir_for_init", "resume_from")
+if TYPE_CHECKING:
+    from elasticdl_like.cli.submitted_job import Ended
+
+MakeConfig = Callable[[Mapping[str, Any]], JobConfig]
+"""Makes the configuration of a job of every flag of its command."""
+
 # The others are about a job directory, or a status page, of this machine.
 _LOCAL_ONLY = frozenset(
-    {"job_dir", "overwrite", "status_page", "status_host", "status_port", "tls_cert_file"}
+    {"job_dir", "status_page", "status_host", "status_port", "tls_cert_file"}
     | {"tls_key_file", "insecure", "index_dir"}
 )
 _TOKEN_BYTES = 32
@@ -83,13 +88,12 @@ class PodJob:
         return render([root, *(owned_by(owner, each) for each in others)], output_format)
 
 
-def pod_job(
-    flags: Mapping[str, Any], make_config: Callable[[Mapping[str, Any]], JobConfig]
-) -> PodJob:
+def pod_job(flags: Mapping[str, Any], kind: JobKind, make_config: MakeConfig) -> PodJob:
     """Returns the job that the flags ask for, checked as far as it can be from here.
 
     Args:
         flags: every flag of the command.
+        kind: what the command does.
         make_config: makes the job's configuration of them.
 
     Raises:
@@ -99,10 +103,10 @@ def pod_job(
     for name in given_flags(_LOCAL_ONLY):
         raise ConfigError(f"--{name} is for a job on this machine; leave it out on Kubernetes")
     settings = kubernetes_settings(flags)
-    job_name = flags["job_name"] or _name_of_model(flags["model_def"])
+    job_name = flags["job_name"] or NAME_PREFIXES[kind] + _name_of_model(flags["model_def"])
     name = job_name_in_cluster(job_name)
     directory = places.job_directory(name)
-    _check_paths(flags, settings)
+    check_paths(flags, kind, settings)
     pod_flags = {**flags, "job_name": job_name, "job_dir": directory, "index_dir": ""}
     config = make_config(pod_flags)
     if config.trains_model and settings.job_volume is None and not flags["checkpoint_dir"]:
@@ -114,55 +118,41 @@ def pod_job(
     return PodJob(config, settings, name, zoo_files, _environment(flags["envs"], config))
 
 
-def run_pod_job(
-    flags: Mapping[str, Any], make_config: Callable[[Mapping[str, Any]], JobConfig]
-) -> None:
+def run_pod_job(flags: Mapping[str, Any], kind: JobKind, make_config: MakeConfig) -> Ended | None:
     """Submits a job and follows it, or prints its manifests.
+
+    Args:
+        flags: every flag of the command.
+        kind: what the command does.
+        make_config: makes the job's configuration of them.
+
+    Returns:
+        The job at its end; None when it is not followed to there.
 
     Raises:
         ConfigError: a flag has a value that cannot be used, or there is a job of that name.
         JobFailedError: the job has failed, or was deleted.
         ElasticdlError: it cannot be submitted.
     """
-    job = pod_job(flags, make_config)
+    job = pod_job(flags, kind, make_config)
     if flags["dry_run"]:
         click.echo(job.manifests(flags["manifest_format"]), nl=False)
-        return
+        return None
+    if job.config.inference.output and job.settings.job_volume is None:
+        click.echo(
+            "elasticdl: warning: without --job_volume the job is lost with its master's pod: with "
+            "--overwrite it then begins anew, otherwise it fails",
+            err=True,
+        )
     # Not at the top: the help must not wait for gRPC.
     from elasticdl_like.cli.submitted_job import run_submitted
 
-    run_submitted(job, flags["detach"], flags["log_level"], flags["log_format"])
+    return run_submitted(job, flags["detach"], flags["log_level"], flags["log_format"])
 
 
 def _name_of_model(model_def: str | None) -> str:
     parts = (model_def or "").split(".")
     return parts[-2] if len(parts) > 1 else "job"
-
-
-def _check_paths(flags: Mapping[str, Any], settings: KubernetesSettings) -> None:
-    volumes = tuple(settings.volumes)
-    for name in (*_WRITTEN, *_READ):
-        path = flags.get(name)
-        if not path:
-            continue
-        volume = volume_of(path, volumes)
-        in_job_volume = settings.job_volume is not None and Path(path).is_relative_to(
-            places.JOBS_DIRECTORY
-        )
-        if volume is None and not in_job_volume:
-            raise ConfigError(
-                f"--{name} {path} is in no --volume, so the pods do not share it; name a path "
-                "below the mount_path of one"
-            )
-        if volume is not None and volume.read_only and name in _WRITTEN:
-            raise ConfigError(f"--{name} {path} is in a --volume with read_only=true")
-    for name in ("training_data", "validation_data"):
-        path = flags.get(name)
-        if path and not Path(path).is_absolute() and Path(path).exists():
-            raise ConfigError(
-                f"--{name} {path} is on this machine, which the pods do not see; put the data into "
-                "a --volume, and name its path below mount_path"
-            )
 
 
 def _with_model_zoo(
@@ -171,8 +161,7 @@ def _with_model_zoo(
     """Returns the configuration, with the model zoo where the pods see it, and what travels."""
     if config.model is None:
         return config, {}
-    in_pods = volume_of(model_zoo, tuple(settings.volumes)) is not None
-    if not in_pods and Path(model_zoo).is_dir():
+    if is_sent(model_zoo, settings.volumes):
         check_model_def(config.model)
         model = replace(config.model, model_zoo=places.MODEL_ZOO_DIRECTORY)
         return replace(config, model=model), read_model_zoo(Path(model_zoo))

@@ -18,7 +18,7 @@ from typing import NoReturn
 import click
 
 from elasticdl_like import __version__
-from elasticdl_like.cli import evaluate, job, jobs, master_pod, predict, report, service, train
+from elasticdl_like.cli import evaluate, job, jobs, master_pod, predict, report, service, train, zoo
 from elasticdl_like.cli.data import data
 from elasticdl_like.errors import ElasticdlError
 
@@ -50,6 +50,7 @@ for command in (
     jobs.logs,
     jobs.stop,
     report.report,
+    zoo.zoo,
     data,
 ):
     elasticdl.add_command(command)

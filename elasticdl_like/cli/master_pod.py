@@ -16,11 +16,13 @@ from elasticdl_like.errors import JobDirectoryError, PermanentError
 from elasticdl_like.job_directory import JobState
 
 if TYPE_CHECKING:
+    from elasticdl_like.config import JobConfig
     from elasticdl_like.master.progress import JobStatus
 
 _logger = logging.getLogger(__name__)
 
 _PROGRESS_INTERVAL_S = 1.0
+_TRY_AGAIN = 75
 _TERMINATION_LOG = Path("/dev/termination-log")
 
 
@@ -30,10 +32,11 @@ _TERMINATION_LOG = Path("/dev/termination-log")
 def master_pod(name: str, root_uid: str) -> None:
     """Runs the master of a job in its pod.
 
-    Its lines of JSON are read by `elasticdl train`: log lines, `{"progress": …}`, at the end of the
-    job `{"ledger": …}`, and as the last one `{"result": {"state": …, "reason": …}}`, which is in
-    the pod's status as well. The exit code is 0 when the job is over, also when it has failed: with
-    any other the container is started again, and the job goes on.
+    Its lines of JSON are read by the command that has submitted the job: log lines,
+    `{"progress": …}`, at the end of the job `{"ledger": …}`, for an evaluation and a prediction
+    `{"outcome": …}`, and as the last one `{"result": {"state": …, "reason": …}}`, which is in the
+    pod's status as well. The exit code is 0 when the job is over, also when it has failed: with any
+    other the container is started again, and the job goes on.
     """
     from elasticdl_like.cli.output import configure_logging
     from elasticdl_like.platforms.kubernetes import places
@@ -41,6 +44,7 @@ def master_pod(name: str, root_uid: str) -> None:
     from elasticdl_like.platforms.kubernetes.run_master import (
         AskedToEnd,
         had_finished,
+        has_another_master,
         read_job,
         run_kubernetes_master,
         wait_for_predecessor,
@@ -57,9 +61,12 @@ def master_pod(name: str, root_uid: str) -> None:
                 job, settings, name, root_uid, cluster, _Progress().show, asked_to_end
             )
     except JobDirectoryError as error:
+        if has_another_master(name):
+            _logger.warning("%s; this container makes way for it", error)
+            sys.exit(_TRY_AGAIN)
         if had_finished(name, root_uid):
-            _tell_ledger(name)
-            _tell_result(JobState.FINISHED, "")
+            _tell_kept_status(name)
+            _tell_end(name, job, JobState.FINISHED, "")
         else:
             _tell_result(JobState.FAILED, str(error))
         return
@@ -69,8 +76,7 @@ def master_pod(name: str, root_uid: str) -> None:
     if status.state == JobState.RUNNING:
         _logger.info("the master's pod is ended; the job goes on in another one")
         sys.exit(128 + signal.SIGTERM)
-    _tell_ledger(name)
-    _tell_result(JobState(status.state), status.reason)
+    _tell_end(name, job, JobState(status.state), status.reason)
 
 
 class _Progress:
@@ -88,12 +94,23 @@ class _Progress:
             click.echo(json.dumps({"progress": status.to_plain()}), err=True)
 
 
-def _tell_ledger(name: str) -> None:
-    from elasticdl_like.master.reports import load_ledger
+def _tell_kept_status(name: str) -> None:
+    from elasticdl_like.master.reports import load_status
     from elasticdl_like.platforms.kubernetes import places
 
-    ledger = load_ledger(Path(places.job_directory(name)))
-    click.echo(json.dumps({"ledger": ledger}), err=True)
+    status = load_status(Path(places.job_directory(name)))
+    click.echo(json.dumps({"progress": status}), err=True)
+
+
+def _tell_end(name: str, job: JobConfig, state: JobState, reason: str) -> None:
+    from elasticdl_like.master.reports import load_ledger, load_outcome
+    from elasticdl_like.platforms.kubernetes import places
+
+    directory = Path(places.job_directory(name))
+    click.echo(json.dumps({"ledger": load_ledger(directory)}), err=True)
+    if state is JobState.FINISHED and not job.trains_model:
+        click.echo(json.dumps({"outcome": load_outcome(directory)}), err=True)
+    _tell_result(state, reason)
 
 
 def _tell_result(state: JobState, reason: str) -> None:

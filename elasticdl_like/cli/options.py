@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from elasticdl_like.cli.compatibility import FLAGS
+from elasticdl_like.cli.compatibility.flags import FLAGS
 from elasticdl_like.cli.elasticdl_flags import elasticdl_flags
 from elasticdl_like.cli.flag import Command, option, together
 from elasticdl_like.cli.flag_groups import (
@@ -46,6 +46,13 @@ from elasticdl_like.secret_params import given_openly, hide_secrets
 
 _positive_range = click.IntRange(min=1)
 _count_range = click.IntRange(min=0)
+NAME_PREFIXES: Mapping[JobKind, str] = {
+    JobKind.TRAINING: "",
+    JobKind.EVALUATION: "evaluate-",
+    JobKind.PREDICTION: "predict-",
+}
+"""What a job without a --job_name is called, followed by the name of its model file."""
+
 _MODEL_NAMES = (
     *("loss", "optimizer", "feed", "feed_batch", "eval_metrics_fn", "callbacks"),
     "prediction_outputs_processor",

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from elasticdl_like.cli.compatibility import NOT_FOR_PREDICTION
+from elasticdl_like.cli.compatibility.inference_flags import NOT_FOR_PREDICTION
 from elasticdl_like.cli.elasticdl_flags import elasticdl_flags
 from elasticdl_like.cli.flag import option
-from elasticdl_like.cli.inference_options import (
-    FORMATS,
-    inference_options,
-    make_inference_config,
-)
-from elasticdl_like.cli.local_job import run_job
-from elasticdl_like.cli.options import job_directory_path
+from elasticdl_like.cli.inference_options import FORMATS, inference_options
 from elasticdl_like.config import JobKind
-
-if TYPE_CHECKING:
-    from elasticdl_like.master.job import Job
 
 
 @click.command()
@@ -57,7 +47,7 @@ if TYPE_CHECKING:
     elasticdl_flags(NOT_FOR_PREDICTION),
 )
 def predict(**flags: Any) -> None:
-    """Predicts something for each record, on this machine.
+    """Predicts something for each record, on this machine or with --platform kubernetes.
 
     The files of --prediction_output have a row for each record, with its shard and its index, each
     record once, whatever dies; _SUCCESS is there when all are. A job that was cut off goes on where
@@ -66,43 +56,26 @@ def predict(**flags: Any) -> None:
     The model definition file has `feed_batch` or `feed`, as for `elasticdl train`.
     """
     # Not at the top: the help must not wait for gRPC.
+    from elasticdl_like.cli.inference_job import run_inference
     from elasticdl_like.cli.output import ledger_table
 
-    config = make_inference_config(flags, JobKind.PREDICTION)
-    job = run_job(config, flags)
-    result = prediction_result(job)
-    if flags["log_format"] == "json":
-        click.echo(json.dumps(result))
+    ended = run_inference(flags, JobKind.PREDICTION)
+    if ended is None:
         return
-    rows = f"{result['records']:,} records"
-    if config.inference.output:
-        click.echo(f"job {config.name} finished: {rows} predicted, in {_parts(result['parts'])}")
-        click.echo(f"predictions: {config.inference.output}")
+    outcome = ended.outcome
+    if flags["log_format"] == "json":
+        click.echo(json.dumps(outcome))
+        return
+    rows = f"{outcome['records']:,} records"
+    if "output" in outcome:
+        click.echo(
+            f"job {outcome['job']} finished: {rows} predicted, in {_parts(outcome['parts'])}"
+        )
+        click.echo(f"predictions: {outcome['output']}")
     else:
-        click.echo(f"job {config.name} finished: {rows} predicted")
-    click.echo(f"logs and ledger: {job_directory_path(flags, config.name)}\n")
-    click.echo(ledger_table(job.view.ledger()))
-
-
-def prediction_result(job: Job) -> Mapping[str, Any]:
-    """Returns what a finished prediction has left, as the JSON that is printed."""
-    from elasticdl_like.prediction_outputs.files import OutputFolder
-
-    (entry,) = job.view.ledger()["epochs"]
-    result: dict[str, Any] = {
-        "job": job.config.name,
-        "records": entry["committed"],
-        "quarantined": entry["quarantined"],
-    }
-    inference = job.config.inference
-    if inference.output:
-        success = OutputFolder(inference.output).success()
-        result |= {
-            "output": inference.output,
-            "format": inference.output_format,
-            "parts": len(success["parts"]),
-        }
-    return result
+        click.echo(f"job {outcome['job']} finished: {rows} predicted")
+    click.echo(f"{ended.further}\n")
+    click.echo(ledger_table(ended.ledger))
 
 
 def _parts(number: int) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
 from elasticdl_like.cli.kubernetes_job import PodJob
 from elasticdl_like.cli.output import configure_logging, job_reporter, ledger_table
-from elasticdl_like.errors import JobFailedError
+from elasticdl_like.errors import ClusterError, JobFailedError
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.master.progress import JobStatus
 from elasticdl_like.platforms.kubernetes.client import Cluster
@@ -20,10 +22,36 @@ from elasticdl_like.platforms.kubernetes.master_log import (
     FinalLedger,
     JobResult,
     LogLine,
+    Outcome,
 )
 from elasticdl_like.platforms.kubernetes.submit import submit
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job in the cluster that has finished.
+
+    Attributes:
+        job: what was submitted.
+        early: why it ended early, or "".
+        status: how it stood at its end; None if its log does not tell.
+        ledger: what became of the records; no epochs if its log does not tell.
+        outcome: what an evaluation has found or a prediction has left; empty for a training.
+    """
+
+    job: PodJob
+    early: str
+    status: JobStatus | None
+    ledger: Mapping[str, Any]
+    outcome: Mapping[str, Any]
+
+    @property
+    def further(self) -> str:
+        """Where there is more about it, in words."""
+        place = f"{self.job.name} --namespace {self.job.settings.namespace}"
+        return f"it stays in the list of jobs until: elasticdl stop {place}"
 
 
 class Screen:
@@ -37,6 +65,7 @@ class Screen:
         self._report = report
         self.status: JobStatus | None = None
         self.ledger: FinalLedger | None = None
+        self.outcome: Outcome | None = None
 
     def show(self, entry: Entry) -> None:
         """Shows an entry of the master's log."""
@@ -48,6 +77,8 @@ class Screen:
                 self._report(entry)
             case FinalLedger():
                 self.ledger = entry
+            case Outcome():
+                self.outcome = entry
             case JobResult():
                 pass  # the command ends with it
 
@@ -63,11 +94,15 @@ def show_line(line: LogLine) -> None:
         logging.getLogger().handle(record)
 
 
-def run_submitted(job: PodJob, detach: bool, log_level: str, log_format: str) -> None:
+def run_submitted(job: PodJob, detach: bool, log_level: str, log_format: str) -> Ended | None:
     """Submits a job and follows it to its end, unless it is to be left alone.
+
+    Returns:
+        Its end; None when it is left alone.
 
     Raises:
         JobFailedError: it has failed, or was deleted.
+        ClusterError: its log does not tell the outcome, if it is to have one.
         ElasticdlError: it cannot be submitted.
     """
     console = configure_logging(log_level, log_format)
@@ -77,7 +112,7 @@ def run_submitted(job: PodJob, detach: bool, log_level: str, log_format: str) ->
     _logger.info("job %s is submitted to namespace %s", job.name, namespace)
     if detach:
         click.echo(_what_can_be_done(job.name, namespace))
-        return
+        return None
     with job_reporter(console, log_format) as report:
         screen = Screen(report)
         try:
@@ -91,8 +126,18 @@ def run_submitted(job: PodJob, detach: bool, log_level: str, log_format: str) ->
             raise
     if result.state is not JobState.FINISHED:
         raise JobFailedError(f"job {job.name} failed: {result.reason}")
-    if log_format == "text":
-        _print_summary(job, screen, result)
+    if not job.config.trains_model and screen.outcome is None:
+        raise ClusterError(
+            f"job {job.name} has finished, and its log has lost with what outcome; see: elasticdl "
+            f"logs {job.name} --namespace {namespace} --json"
+        )
+    return Ended(
+        job,
+        result.reason,
+        screen.status,
+        {"epochs": []} if screen.ledger is None else screen.ledger.ledger,
+        {} if screen.outcome is None else screen.outcome.document,
+    )
 
 
 def _what_can_be_done(name: str, namespace: str) -> str:
@@ -103,9 +148,10 @@ def _what_can_be_done(name: str, namespace: str) -> str:
     )
 
 
-def _print_summary(job: PodJob, screen: Screen, result: JobResult) -> None:
-    status = screen.status
-    early = f", ended early: {result.reason}" if result.reason else ""
+def print_trained(ended: Ended) -> None:
+    """Prints what has become of a job that trains a model."""
+    job, status = ended.job, ended.status
+    early = f", ended early: {ended.early}" if ended.early else ""
     if status is not None:
         click.echo(
             f"job {job.name} finished: {status.step:,} steps, {status.records:,} records{early}"
@@ -115,7 +161,6 @@ def _print_summary(job: PodJob, screen: Screen, result: JobResult) -> None:
             click.echo(f"validation at step {evaluation.key.step:,}: {metrics}")
     if job.config.output:
         click.echo(f"model: {job.config.output} (model.keras, saved_model), in the pods' volume")
-    if screen.ledger is not None:
-        click.echo(f"\n{ledger_table(screen.ledger.ledger)}")
-    place = f"{job.name} --namespace {job.settings.namespace}"
-    click.echo(f"\nit stays in the list of jobs until: elasticdl stop {place}")
+    if ended.ledger["epochs"]:
+        click.echo(f"\n{ledger_table(ended.ledger)}")
+    click.echo(f"\n{ended.further}")

@@ -11,6 +11,7 @@ import click
 from elasticdl_like.cli.kubernetes_flags import platform_options, refuse_kubernetes_flags
 from elasticdl_like.cli.local_job import local_job_options, run_job
 from elasticdl_like.cli.options import job_directory_path, job_options, make_job_config
+from elasticdl_like.config import JobKind
 from elasticdl_like.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ def train(**flags: Any) -> None:
     if flags["platform"] == "kubernetes":
         from elasticdl_like.cli.kubernetes_job import run_pod_job
 
-        run_pod_job(flags, _config)
+        ended = run_pod_job(flags, JobKind.TRAINING, _config)
+        if ended is not None and flags["log_format"] == "text":
+            from elasticdl_like.cli.submitted_job import print_trained
+
+            print_trained(ended)
         return
     refuse_kubernetes_flags()
     config = _config(flags)

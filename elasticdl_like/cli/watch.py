@@ -16,7 +16,7 @@ from rich.live import Live
 from elasticdl_like.cli.output import duration
 from elasticdl_like.cli.status_source import CUT_OFF
 from elasticdl_like.cli.watch_view import render_job
-from elasticdl_like.errors import MasterUnavailableError
+from elasticdl_like.errors import ClusterUnavailableError, MasterUnavailableError
 from elasticdl_like.job_directory import JobState
 
 _INTERVAL_S = 1.0
@@ -70,7 +70,7 @@ class Watcher:
         """
         try:
             document = self._ask()
-        except MasterUnavailableError as error:
+        except (MasterUnavailableError, ClusterUnavailableError) as error:
             if not self._last:
                 raise
             silence = duration(self._clock() - self._answered_s)

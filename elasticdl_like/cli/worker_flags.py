@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from elasticdl_like.cli.compatibility import PARAMETER_SERVERS_REFUSED
+from elasticdl_like.cli.compatibility.reasons import PARAMETER_SERVERS_REFUSED
 from elasticdl_like.cli.flag import option, together
 from elasticdl_like.config import DistributionStrategy, WorkersConfig
 from elasticdl_like.errors import ConfigError

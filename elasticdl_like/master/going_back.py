@@ -10,7 +10,7 @@ from elasticdl_like.job_directory import JobState
 from elasticdl_like.master import checkpoints, events
 from elasticdl_like.master.job_core import JobCore
 from elasticdl_like.master.plan import Mark
-from elasticdl_like.master.record import JobRecord
+from elasticdl_like.master.shared_core import SharedCore
 
 
 def whole_marks(core: JobCore) -> list[Mark]:
@@ -22,28 +22,27 @@ def whole_marks(core: JobCore) -> list[Mark]:
     ]
 
 
-def adopt_newest(core: JobCore, do: Callable[[Any], Any], record: JobRecord) -> bool:
+def adopt_newest(shared: SharedCore) -> bool:
     """Takes a running job back to its newest checkpoint; it fails if there is none.
 
     Args:
-        core: the job; whoever calls this has it to itself.
-        do: applies an event, writes it down, and returns what it returns.
-        record: is told what is lost.
+        shared: the job; whoever calls this has its lock.
 
     Returns:
         Whether there is a checkpoint.
     """
+    core = shared.core
     whole = whole_marks(core)
     if not whole:
-        fail_without_checkpoint(core, do)
+        fail_without_checkpoint(core, shared.do)
         return False
     num_undone = core.queue.last_step - whole[-1].step
     if num_undone > 0:
         steps = "step is" if num_undone == 1 else "steps are"
-        record.warn(
+        shared.record.warn(
             f"the job goes back to step {whole[-1].step:,}: {num_undone:,} finished {steps} lost"
         )
-    do(events.Adopted(whole[-1].step))
+    shared.do(events.Adopted(whole[-1].step))
     return True
 
 

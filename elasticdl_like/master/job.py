@@ -1,18 +1,17 @@
-"""The running job: its state behind one lock, with clock and journal."""
+"""The running job, as those who run it and its workers see it."""
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from elasticdl_like.config import JobConfig
-from elasticdl_like.errors import InvalidRequestError, RoundOverError
+from elasticdl_like.errors import InvalidRequestError
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.master import checkpoints, events
+from elasticdl_like.master.caller import Caller
 from elasticdl_like.master.finishing import Finishing
 from elasticdl_like.master.going_back import adopt_newest
 from elasticdl_like.master.job_core import JobCore
@@ -24,14 +23,13 @@ from elasticdl_like.master.output_files import OutputFiles
 from elasticdl_like.master.progress import JobStatus
 from elasticdl_like.master.publications import Publications
 from elasticdl_like.master.record import JobRecord
+from elasticdl_like.master.shared_core import SharedCore
 from elasticdl_like.master.stragglers import StragglerWatch
 from elasticdl_like.proto import convert
 from elasticdl_like.tasks import LeaseReply, LeaseRequest, StartPoint, TaskType
 from elasticdl_like.time_shares import check_seconds
 
 _logger = logging.getLogger(__name__)
-
-_EVENTS_PER_SNAPSHOT = 5000
 
 
 class Job:
@@ -61,20 +59,17 @@ class Job:
         clock: Callable[[], float],
         record: JobRecord | None = None,
     ) -> None:
+        self._shared = shared = SharedCore(core, journal, clock, record or JobRecord(time.time))
         self._core = core
-        self._record = record or JobRecord(time.time)
-        self._journal = journal
-        self._clock = clock
-        self._lock = threading.Lock()
         self._supervised: set[int] = set()
         self._evicted: dict[int, tuple[str, str]] = {}
         self._stragglers = StragglerWatch()
         core.members.start_deadlines(clock())
-        self.publications = Publications(core, self._lock, self._do, self._check_caller, self.flush)
-        self.finishing = Finishing(core, self._lock, self._do, self._check_caller)
-        self.output_files = OutputFiles(core, self._lock, self._do, self.flush)
-        self.orders = Orders(core, self._lock, self._do, clock, self._after_round)
-        self.view = JobView(core, self._lock, clock, self._record)
+        self.publications = Publications(shared)
+        self.finishing = Finishing(shared)
+        self.output_files = OutputFiles(shared)
+        self.orders = Orders(shared, self._after_round)
+        self.view = JobView(shared)
 
     @property
     def config(self) -> JobConfig:
@@ -97,16 +92,11 @@ class Job:
         Raises:
             JournalWriteError: the journal cannot be written now; it is tried again next time.
         """
-        with self._lock:
-            # Also when they are from before a restart: replaying them takes time.
-            if self._journal.num_events > _EVENTS_PER_SNAPSHOT:
-                self._journal.save_snapshot(self._core.to_plain())
-            else:
-                self._journal.flush()
+        self._shared.flush()
 
     def adopt_if_alone(self) -> None:
         """Goes back to the newest checkpoint, if a model is trained and nobody has it any more."""
-        with self._lock:
+        with self._shared.lock:
             core = self._core
             if core.rounds is not None:
                 # Which knows who has it; where there is a round, its members are waited for.
@@ -123,7 +113,7 @@ class Job:
 
     def supervise(self, worker_id: int) -> None:
         """Notes that a platform watches this worker's process and will report its end."""
-        with self._lock:
+        with self._shared.lock:
             self._supervised.add(worker_id)
             worker = self._core.members.get(worker_id)
             if worker is not None:
@@ -134,7 +124,7 @@ class Job:
 
         One that was given up because it hangs counts until its platform says that it is gone.
         """
-        with self._lock:
+        with self._shared.lock:
             worker = self._core.members.get(worker_id)
             if worker is None:
                 return self._evicted[worker_id][0] if worker_id in self._evicted else None
@@ -154,16 +144,15 @@ class Job:
             UnknownWorkerError: this incarnation has left, or was given up for lost.
             JobFailedError: the job is over.
         """
-        with self._lock:
+        with self._shared.lock:
             self._core.check_running()
             event = events.Registered(
                 incarnation, requested_id, description, requested_id in self._supervised
             )
             known = self._core.members.find(incarnation)
-            worker_id: int = self._core.register(event, self._clock())
+            worker_id: int = self._core.register(event, self._shared.clock())
             if known is None:
-                self._append(event)
-                self._record.note(event, self._core, worker_id)
+                self._shared.note(event, worker_id)
                 self._evicted.pop(worker_id, None)
                 _logger.info("worker %d registered: %s", worker_id, description)
             return worker_id, self._core.start_point()
@@ -181,19 +170,20 @@ class Job:
             InvalidRequestError: the request breaks the protocol.
             JobFailedError: the job is over.
         """
-        with self._lock:
-            self._core.check_running()
-            now_s = self._clock()
-            worker = self._hear(request.worker_id, request.incarnation, request.round)
+        with self._shared.lock:
+            worker = self._shared.hear(
+                Caller(request.worker_id, request.incarnation, request.round)
+            )
+            now_s = self._shared.clock()
             if request.sequence == worker.last_sequence + 1:
                 if encoded is None:
                     encoded = convert.lease_request_to_proto(request).SerializeToString()
-                self._journal.append(events.LEASE_REQUEST, encoded)
+                self._shared.note_request(encoded)
                 worker.num_records += request.num_used
             reply = self._core.commit_and_lease(request)
             if self._core.config.splits_tasks:
                 self._stragglers.note(request, reply, now_s)
-            self._record.look(self._core)
+            self._shared.record.look(self._core)
             if self._core.state is JobState.FAILED:
                 _logger.error("the job fails: %s", self._core.reason)
                 self._core.check_running()
@@ -201,24 +191,20 @@ class Job:
 
     def heartbeat(
         self,
-        worker_id: int,
-        incarnation: str,
+        caller: Caller,
         answered_sequence: int,
         held: Sequence[int],
         seconds_spent: Mapping[str, float] | None = None,
         num_retries: int = 0,
-        round_number: int = 0,
     ) -> None:
         """Notes that a worker is alive, and takes back leases that it does not have.
 
         Args:
-            worker_id: the worker.
-            incarnation: its process.
+            caller: who calls.
             answered_sequence: the last request whose reply it has got.
             held: the tokens of the leases that it has.
             seconds_spent: where its time went so far, by activity; not kept in the journal.
             num_retries: how often it had to ask a service again; likewise.
-            round_number: the round that it trains in; 0 where one worker trains alone.
 
         Raises:
             UnknownWorkerError: it is not, or no longer, part of the job.
@@ -226,25 +212,23 @@ class Job:
             InvalidRequestError: its time went into something that is not known, or in no number.
             JobFailedError: the job is over.
         """
-        with self._lock:
-            self._core.check_running()
-            now_s = self._clock()
-            worker = self._hear(worker_id, incarnation, round_number)
+        with self._shared.lock:
+            worker = self._shared.hear(caller)
+            worker_id = worker.worker_id
             if seconds_spent:
                 check_seconds(seconds_spent)
-                worker.time.note(round_number, seconds_spent, num_retries)
+                now_s = self._shared.clock()
+                worker.time.note(caller.round, seconds_spent, num_retries)
                 warning = worker.starvation.look(now_s, worker.time.seconds)
                 if warning is not None:
                     _logger.warning("worker %d: %s", worker_id, warning)
-                    self._record.warn(f"worker {worker_id}: {warning}", worker_id)
+                    self._shared.record.warn(f"worker {worker_id}: {warning}", worker_id)
             tokens = self._core.queue.unlisted(worker_id, answered_sequence, frozenset(held))
             if tokens:
                 _logger.info("worker %d does not have %d of its leases", worker_id, len(tokens))
-                self._do(events.GivenBack(worker_id, tokens))
+                self._shared.do(events.GivenBack(worker_id, tokens))
 
-    def stop_training(
-        self, worker_id: int, incarnation: str, reason: str, round_number: int = 0
-    ) -> None:
+    def stop_training(self, caller: Caller, reason: str) -> None:
         """Ends training early: nobody gets more to train on.
 
         Raises:
@@ -253,13 +237,12 @@ class Job:
             InvalidRequestError: the job evaluates or predicts, which has to be whole.
             JobFailedError: the job is over.
         """
-        with self._lock:
-            self._core.check_running()
-            self._hear(worker_id, incarnation, round_number)
+        with self._shared.lock:
+            self._shared.hear(caller)
             if self._core.config.task_type is not TaskType.TRAINING:
                 raise InvalidRequestError(f"a job of {self._core.config.kind} is not ended early")
             if not self._core.queue.ended:
-                self._do(events.TrainingStopped(reason))
+                self._shared.do(events.TrainingStopped(reason))
                 _logger.info("training stops: %s", reason)
 
     def leave(self, worker_id: int, incarnation: str, failure: str) -> None:
@@ -270,13 +253,13 @@ class Job:
         Raises:
             UnknownWorkerError: the worker was never part of the job.
         """
-        with self._lock:
+        with self._shared.lock:
             if self._core.members.has_gone(incarnation):
                 return
-            self._core.members.hear(worker_id, incarnation, self._clock())
+            self._core.members.hear(worker_id, incarnation, self._shared.clock())
             if failure:
-                self._record.explain(worker_id, failure)
-                self._end(JobState.FAILED, failure)
+                self._shared.record.explain(worker_id, failure)
+                self._shared.end(JobState.FAILED, failure)
                 self.orders.advance()
             self._drop(worker_id, lost=bool(failure))
 
@@ -286,7 +269,7 @@ class Job:
         Where it was the only one that trained a model, the only copy is gone: the ledger goes back
         to the newest checkpoint, for the worker that comes next.
         """
-        with self._lock:
+        with self._shared.lock:
             self._evicted.pop(worker_id, None)
             if self._core.members.get(worker_id) is not None:
                 # Who reports it tells the user, and knows more.
@@ -297,8 +280,8 @@ class Job:
 
     def tick(self) -> None:
         """Does what is due; to be called a few times a second."""
-        now_s = self._clock()
-        with self._lock:
+        now_s = self._shared.clock()
+        with self._shared.lock:
             silent = [
                 worker
                 for worker in self._core.members.silent(now_s)
@@ -308,7 +291,7 @@ class Job:
                 tokens = self._core.queue.epochs.live_tokens(key)
                 slow = self._stragglers.slowest(key, tokens, now_s)
                 if slow is not None:
-                    self._do(events.Split(slow))
+                    self._shared.do(events.Split(slow))
             self.orders.advance()
             self.view.sample_if_due()
         for worker in silent:
@@ -321,8 +304,8 @@ class Job:
 
         Where they train together, the others have gone on without them by then.
         """
-        now_s = self._clock()
-        with self._lock:
+        now_s = self._shared.clock()
+        with self._shared.lock:
             if self._core.rounds is not None:
                 return [(worker_id, reason) for worker_id, (_, reason) in self._evicted.items()]
             return [
@@ -333,60 +316,26 @@ class Job:
 
     def fail(self, reason: str) -> None:
         """Fails the job, unless it is over already."""
-        with self._lock:
-            self._end(JobState.FAILED, reason)
+        with self._shared.lock:
+            self._shared.end(JobState.FAILED, reason)
             self.orders.advance()
 
     def interrupt(self) -> None:
         """Ends the job because its user said so; the same command goes on with it."""
-        with self._lock:
-            self._end(JobState.INTERRUPTED, "interrupted")
+        with self._shared.lock:
+            self._shared.end(JobState.INTERRUPTED, "interrupted")
             self.orders.advance()
 
     def status(self) -> JobStatus:
         """Returns how the job stands."""
         return self.view.status()
 
-    def _append(self, event: Any) -> None:
-        self._journal.append(*events.encode_event(event))
-
-    def _do(self, event: Any) -> Any:
-        result = self._core.apply(event, self._clock())
-        self._append(event)
-        self._record.note(event, self._core, result)
-        return result
-
-    def _end(self, state: JobState, reason: str) -> None:
-        if self._core.state is JobState.RUNNING:
-            self._do(events.Ended(state, reason))
-
-    def _hear(self, worker_id: int, incarnation: str, round_number: int) -> Worker:
-        """Notes that a worker is alive, or checks that its trainer's round is not over.
-
-        It is the agent that says whether a worker is alive that trains in rounds.
-        """
-        members, rounds = self._core.members, self._core.rounds
-        if rounds is None:
-            return members.hear(worker_id, incarnation, self._clock())
-        worker = members.known(worker_id, incarnation)
-        plan = rounds.running
-        if plan is None or round_number != plan.number or worker_id not in rounds.members:
-            raise RoundOverError(
-                f"worker {worker_id} trains in round {round_number}, which is over; its agent is "
-                "told what comes next"
-            )
-        return worker
-
-    def _check_caller(self, worker_id: int, incarnation: str, round_number: int) -> None:
-        self._core.check_running()
-        self._hear(worker_id, incarnation, round_number)
-
     def _give_up(self, worker: Worker, reason: str) -> None:
         """Goes on without a silent worker; the platform has to end its process, if there is one."""
         if self._core.rounds is None:
             self.lose(worker.worker_id, reason)
             return
-        with self._lock:
+        with self._shared.lock:
             if self._core.members.find(worker.incarnation) is None:
                 return
             if worker.supervised:
@@ -396,11 +345,11 @@ class Job:
     def _lose(self, worker_id: int, reason: str) -> None:
         if self._core.rounds is not None:
             self._core.rounds.explain(worker_id, reason)
-        self._record.explain(worker_id, reason)
+        self._shared.record.explain(worker_id, reason)
         self._drop(worker_id, lost=True)
 
     def _drop(self, worker_id: int, lost: bool) -> None:
-        self._do(events.Dropped(worker_id, lost))
+        self._shared.do(events.Dropped(worker_id, lost))
         self.orders.advance()
         # A job that is over keeps the ledger that tells why; it goes back when it goes on.
         if (
@@ -411,7 +360,7 @@ class Job:
             self._adopt_newest()
 
     def _adopt_newest(self) -> None:
-        if adopt_newest(self._core, self._do, self._record):
+        if adopt_newest(self._shared):
             self.view.start_rate()
 
     def _after_round(self) -> None:

@@ -7,8 +7,6 @@ what makes a journal of events a durable job.
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from elasticdl_like.config import DistributionStrategy, JobConfig, JobKind
@@ -16,19 +14,17 @@ from elasticdl_like.errors import InvalidRequestError, JobFailedError, LedgerErr
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.master import events
 from elasticdl_like.master.membership import Membership
-from elasticdl_like.master.plan import Mark, Plan
+from elasticdl_like.master.plan import Plan
 from elasticdl_like.master.prediction_output import PredictionOutput
 from elasticdl_like.master.progress import Evaluation
 from elasticdl_like.master.round_codec import plan_from_plain, uses_from_plain
 from elasticdl_like.master.rounds import Rounds
 from elasticdl_like.master.task_queue import TaskQueue
-from elasticdl_like.proto import convert
 from elasticdl_like.tasks import (
     Commit,
     EpochKey,
     LeaseReply,
     LeaseRequest,
-    Shard,
     StartPoint,
     TaskType,
 )
@@ -41,6 +37,18 @@ class JobCore:
         config: what the job is asked to do.
         queue: its tasks.
         worker_timeout_s: a silent worker that no platform watches is lost after this time.
+
+    Attributes:
+        config: likewise.
+        queue: likewise.
+        rounds: the rounds that its workers train in together; None where they do not.
+        members: its workers.
+        output: what it predicts; None where it does something else.
+        evaluations: the results of evaluations, the oldest first.
+        state: where it is in its life.
+        reason: why it is there, or why it trains no more; "" if there is nothing to say.
+        loss: the last loss that a worker has reported.
+        adopted: the mark that the present worker, or the last round, started from.
     """
 
     def __init__(self, config: JobConfig, queue: TaskQueue, worker_timeout_s: float) -> None:
@@ -60,12 +68,7 @@ class JobCore:
         self.state = JobState.RUNNING
         self.reason = ""
         self.loss: float | None = None
-        self._adopted = queue.marks.start
-
-    @property
-    def adopted(self) -> Mark:
-        """The mark that the present worker, or the last round, started from."""
-        return self._adopted
+        self.adopted = queue.marks.start
 
     def start_point(self) -> StartPoint:
         """Returns where a worker begins that registers now."""
@@ -73,9 +76,9 @@ class JobCore:
             return StartPoint(self.queue.epoch_number, self.queue.last_step)
         last = self.evaluations[-1] if self.evaluations else None
         return StartPoint(
-            self._adopted.epoch,
-            self._adopted.step,
-            self._adopted.checkpoint,
+            self.adopted.epoch,
+            self.adopted.step,
+            self.adopted.checkpoint,
             None if last is None else last.key,
             {} if last is None else last.metrics,
         )
@@ -378,56 +381,6 @@ class JobCore:
             raise InvalidRequestError(f"this is a job of {self.config.kind}: nothing is predicted")
         return self.output
 
-    def to_plain(self) -> dict[str, Any]:
-        """Returns the whole state but for the tables of shards, as JSON."""
-        return {
-            "config": self.config.to_json(),
-            "queue": self.queue.to_plain(),
-            "members": self.members.to_plain(),
-            "replies": [
-                [each.worker_id, each.last_sequence, _reply_to_plain(each.last_reply)]
-                for each in self.members
-            ],
-            "evaluations": [
-                [[str(each.key.type), each.key.epoch, each.key.step], dict(each.metrics)]
-                for each in self.evaluations
-            ],
-            "state": str(self.state),
-            "reason": self.reason,
-            "loss": self.loss,
-            "adopted": self._adopted.to_plain(),
-            "rounds": None if self.rounds is None else self.rounds.to_plain(),
-            "output": None if self.output is None else self.output.to_plain(),
-        }
-
-    @classmethod
-    def from_plain(
-        cls, tables: Sequence[Sequence[Shard]], plain: Mapping[str, Any], worker_timeout_s: float
-    ) -> JobCore:
-        """Returns the job whose `to_plain` this is."""
-        core = cls(
-            JobConfig.from_json(plain["config"]),
-            TaskQueue.from_plain(tables, plain["queue"]),
-            worker_timeout_s,
-        )
-        core.members.load_plain(plain["members"])
-        for worker_id, sequence, reply in plain["replies"]:
-            worker = core.members.get(worker_id)
-            if worker is not None:
-                worker.last_sequence, worker.last_reply = sequence, _reply_from_plain(reply)
-        core.evaluations = [
-            Evaluation(EpochKey(TaskType(key[0]), key[1], key[2]), metrics)
-            for key, metrics in plain["evaluations"]
-        ]
-        core.state, core.reason = JobState(plain["state"]), plain["reason"]
-        core.loss = plain["loss"]
-        core._adopted = Mark(**plain["adopted"])
-        if core.rounds is not None:
-            core.rounds.load_plain(plain["rounds"], [each.worker_id for each in core.members])
-        if core.output is not None:
-            core.output = PredictionOutput.from_plain(plain["output"])
-        return core
-
     def _has_result(self) -> bool:
         match self.config.kind:
             case JobKind.EVALUATION:
@@ -445,7 +398,7 @@ class JobCore:
         return is_counted
 
     def _go_to(self, step: int) -> None:
-        self._adopted = self.queue.adopt(step)
+        self.adopted = self.queue.adopt(step)
         self.evaluations = [each for each in self.evaluations if each.key.step <= step]
         if self.state is JobState.RUNNING and not self.queue.stopped:
             self.reason = ""
@@ -458,16 +411,3 @@ class JobCore:
 
     def _fail(self, reason: str) -> None:
         self.end(events.Ended(JobState.FAILED, reason))
-
-
-def _reply_to_plain(reply: LeaseReply | None) -> str | None:
-    """Returns a reply as JSON: the message that travels, in base 64."""
-    if reply is None:
-        return None
-    return base64.b64encode(convert.lease_reply_to_proto(reply).SerializeToString()).decode()
-
-
-def _reply_from_plain(plain: str | None) -> LeaseReply | None:
-    if plain is None:
-        return None
-    return convert.lease_reply_from_bytes(base64.b64decode(plain))

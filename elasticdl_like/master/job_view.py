@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from typing import Any
 
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.master.epoch_view import EpochView
-from elasticdl_like.master.job_core import JobCore
 from elasticdl_like.master.progress import JobStatus, RateMeter
-from elasticdl_like.master.record import JobRecord
-from elasticdl_like.master.reports import job_status, ledger_document
+from elasticdl_like.master.reports import job_status, ledger_document, outcome_document
+from elasticdl_like.master.shared_core import SharedCore
 from elasticdl_like.master.shared_coverage import SharedCoverage
 
 
@@ -19,45 +16,40 @@ class JobView:
     """Shows a job; any thread may ask.
 
     Args:
-        core: the job.
-        lock: whoever has it has the job to itself.
-        clock: monotonic time in seconds.
-        record: what is kept of its past.
+        shared: the job, behind its lock.
     """
 
-    def __init__(
-        self,
-        core: JobCore,
-        lock: threading.Lock,
-        clock: Callable[[], float],
-        record: JobRecord,
-    ) -> None:
-        self._core = core
-        self._lock = lock
-        self._clock = clock
-        self._record = record
-        self._coverage = SharedCoverage(self._epoch, clock)
+    def __init__(self, shared: SharedCore) -> None:
+        self._shared = shared
+        self._core = shared.core
+        self._record = shared.record
+        self._coverage = SharedCoverage(self._epoch, shared.clock)
         self.start_rate()
 
     def status(self) -> JobStatus:
         """Returns how the job stands."""
-        with self._lock:
+        with self._shared.lock:
             return self._status()
 
     def ledger(self) -> dict[str, Any]:
         """Returns the ledger, as its JSON."""
-        with self._lock:
+        with self._shared.lock:
             return ledger_document(self._core)
+
+    def outcome(self) -> dict[str, Any]:
+        """Returns what a finished evaluation has found or a prediction has left, as its JSON."""
+        with self._shared.lock:
+            return outcome_document(self._core)
 
     def events(self, after_id: int) -> list[dict[str, Any]]:
         """Returns what has happened after an event, the last 1000 at most, as JSON."""
-        with self._lock:
+        with self._shared.lock:
             self._record.look(self._core)
             return [event.to_plain() for event in self._record.log.after(after_id)]
 
     def history(self) -> dict[str, Any]:
         """Returns how the job went over time, as JSON."""
-        with self._lock:
+        with self._shared.lock:
             self.sample_if_due()
             return self._record.history.to_plain()
 
@@ -85,9 +77,9 @@ class JobView:
         self._status()
 
     def _status(self) -> JobStatus:
-        return job_status(self._core, self._rate, self._clock(), self._record.started_s)
+        return job_status(self._core, self._rate, self._shared.clock(), self._record.started_s)
 
     def _epoch(self) -> EpochView | None:
-        with self._lock:
+        with self._shared.lock:
             epoch = self._core.queue.epochs.last()
             return None if epoch is None else epoch.view()

@@ -16,6 +16,7 @@ from elasticdl_like.config import JobConfig, TlsConfig
 from elasticdl_like.data_readers.registry import custom_reader_name
 from elasticdl_like.errors import ElasticdlError, JobDirectoryError, JournalWriteError
 from elasticdl_like.job_directory import JobDirectory
+from elasticdl_like.master.core_codec import core_to_plain
 from elasticdl_like.master.job import Job
 from elasticdl_like.master.job_core import JobCore
 from elasticdl_like.master.journal import Journal, begin_journal
@@ -198,7 +199,7 @@ def _begin(
     prepare_output(core, master_config.overwrite)
     directory.clear()
     sync = master_config.journal_sync
-    return begin_journal(directory.journal, tables, core.to_plain(), sync), core
+    return begin_journal(directory.journal, tables, core_to_plain(core), sync), core
 
 
 def _go_on(

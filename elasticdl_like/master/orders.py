@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
-from typing import Any
 
 from elasticdl_like.errors import InvalidRequestError
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.master import events
 from elasticdl_like.master.conductor import Conductor
-from elasticdl_like.master.job_core import JobCore
+from elasticdl_like.master.shared_core import SharedCore
 from elasticdl_like.rounds import AgentReport, RoundOrder
 
 _logger = logging.getLogger(__name__)
@@ -21,35 +19,23 @@ class Orders:
     """Takes in how workers stand, and tells them what to do; a job without rounds has none.
 
     Args:
-        core: the job.
-        lock: whoever has it has the job to itself.
-        do: applies an event, writes it down, and returns what it returns.
-        clock: monotonic time in seconds.
+        shared: the job, behind its lock.
         on_round_end: called with the lock when a round has ended, or more has been undone since.
     """
 
-    def __init__(
-        self,
-        core: JobCore,
-        lock: threading.Lock,
-        do: Callable[[Any], Any],
-        clock: Callable[[], float],
-        on_round_end: Callable[[], None],
-    ) -> None:
-        self._core = core
-        self._lock = lock
-        self._do = do
-        self._clock = clock
+    def __init__(self, shared: SharedCore, on_round_end: Callable[[], None]) -> None:
+        self._shared = shared
+        self._core = core = shared.core
         self._version = 0
         self._on_change: Callable[[], None] = lambda: None
         self._conductor: Conductor | None = None
         if core.rounds is not None:
-            core.rounds.start_deadlines(clock())
-            self._conductor = Conductor(core, do, on_round_end)
+            core.rounds.start_deadlines(shared.clock())
+            self._conductor = Conductor(core, shared.do, on_round_end)
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Has something called, in any thread, whenever an order may be another."""
-        with self._lock:
+        with self._shared.lock:
             self._on_change = callback
 
     def rendezvous(
@@ -68,9 +54,9 @@ class Orders:
             InvalidRequestError: the job has no rounds.
             JobFailedError: the job is over.
         """
-        with self._lock:
+        with self._shared.lock:
             self._core.check_running()
-            now_s = self._clock()
+            now_s = self._shared.clock()
             rounds = self._core.in_rounds()
             self._core.members.hear(worker_id, incarnation, now_s)
             rounds.hear(worker_id, report, known, now_s)
@@ -85,7 +71,7 @@ class Orders:
             InvalidRequestError: the job has no rounds.
             JobFailedError: the job is over.
         """
-        with self._lock:
+        with self._shared.lock:
             return self._order(worker_id, incarnation)
 
     def scale(self, num_workers: int) -> None:
@@ -95,20 +81,20 @@ class Orders:
             InvalidRequestError: the job cannot have so many, or trains on one worker.
             JobFailedError: the job is over.
         """
-        with self._lock:
+        with self._shared.lock:
             self._core.check_running()
             wanted = self._core.in_rounds().wanted
             self._check_number(num_workers)
             if num_workers != wanted:
                 _logger.info("%d workers are wanted, not %d", num_workers, wanted)
-                self._do(events.Scaled(num_workers))
+                self._shared.do(events.Scaled(num_workers))
                 self.advance()
 
     def advance(self) -> None:
         """Lets rounds end and begin that are due; to be called with the lock."""
         if self._conductor is None:
             return
-        self._conductor.advance(self._clock())
+        self._conductor.advance(self._shared.clock())
         version = self._core.in_rounds().version
         if version != self._version or self._core.state is not JobState.RUNNING:
             self._version = version

@@ -8,12 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
 
 from elasticdl_like.errors import ElasticdlError, RetryableError
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.master import events
 from elasticdl_like.master.job_core import JobCore
+from elasticdl_like.master.shared_core import SharedCore
 from elasticdl_like.prediction_outputs.files import OutputFolder
 
 _logger = logging.getLogger(__name__)
@@ -29,23 +29,12 @@ class OutputFiles:
     """Publishes parts as they are counted, and the whole output at the end.
 
     Args:
-        core: the job.
-        lock: whoever has it has the job to itself.
-        do: applies an event, writes it down, and returns what it returns.
-        flush: makes that durable; takes the lock.
+        shared: the job, behind its lock.
     """
 
-    def __init__(
-        self,
-        core: JobCore,
-        lock: threading.Lock,
-        do: Callable[[Any], Any],
-        flush: Callable[[], None],
-    ) -> None:
-        self._core = core
-        self._lock = lock
-        self._do = do
-        self._flush = flush
+    def __init__(self, shared: SharedCore) -> None:
+        self._shared = shared
+        self._core = shared.core
 
     def publish(self, folder: OutputFolder) -> None:
         """Publishes what is counted and not published yet; to be called by one thread.
@@ -60,7 +49,7 @@ class OutputFiles:
             ElasticdlError: something cannot be published.
         """
         while True:
-            with self._lock:
+            with self._shared.lock:
                 output = self._core.predicting()
                 names = list(islice(output.unpublished, _PARTS_AT_ONCE))
                 is_last = self._core.queue.ended and not names
@@ -69,18 +58,18 @@ class OutputFiles:
             if not names and not is_last:
                 return
             # What is not durable may be undone by the end of this process, but not in the folder.
-            self._flush()
+            self._shared.flush()
             if is_last:
                 self._end(folder)
                 return
             for name in names:
                 folder.publish(name)
-            with self._lock:
-                self._do(events.PartsPublished(names))
+            with self._shared.lock:
+                self._shared.do(events.PartsPublished(names))
 
     def _end(self, folder: OutputFolder) -> None:
         core = self._core
-        with self._lock:
+        with self._shared.lock:
             parts = dict(core.predicting().parts)
         folder.finish(
             {
@@ -90,10 +79,10 @@ class OutputFiles:
                 "records": sum(parts.values()),
             }
         )
-        with self._lock:
+        with self._shared.lock:
             if core.state is JobState.RUNNING:
-                self._do(events.OutputPublished())
-        self._flush()
+                self._shared.do(events.OutputPublished())
+        self._shared.flush()
         _logger.info("the output is whole: %s", core.config.inference.output)
 
 

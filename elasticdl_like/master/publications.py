@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from elasticdl_like.errors import InvalidRequestError, JobDirectoryError, RetryableError
 from elasticdl_like.master import checkpoints, events
-from elasticdl_like.master.job_core import JobCore
+from elasticdl_like.master.caller import Caller
+from elasticdl_like.master.shared_core import SharedCore
 
 _logger = logging.getLogger(__name__)
 
@@ -19,36 +19,19 @@ class Publications:
     """Publishes one thing at a time, while the job goes on.
 
     Args:
-        core: the job.
-        lock: whoever has it has the job to itself.
-        do: applies an event, writes it down, and returns what it returns.
-        check_caller: raises an error if a worker, an incarnation and a round are not part of the
-            job; called with the lock.
-        flush: makes what was done durable; takes the lock.
+        shared: the job, behind its lock.
     """
 
-    def __init__(
-        self,
-        core: JobCore,
-        lock: threading.Lock,
-        do: Callable[[Any], Any],
-        check_caller: Callable[[int, str, int], None],
-        flush: Callable[[], None],
-    ) -> None:
-        self._core = core
-        self._lock = lock
-        self._do = do
-        self._check_caller = check_caller
-        self._flush = flush
+    def __init__(self, shared: SharedCore) -> None:
+        self._shared = shared
+        self._core = shared.core
         self._publishing = threading.Lock()
 
     def publish(
         self,
-        worker_id: int,
-        incarnation: str,
+        caller: Caller,
         written: Path,
         published: Path,
-        round_number: int = 0,
     ) -> None:
         """Renames what a member has written to the name that people look for.
 
@@ -60,8 +43,8 @@ class Publications:
             JobFailedError: the job is over.
         """
         with self._publishing:
-            with self._lock:
-                self._check_caller(worker_id, incarnation, round_number)
+            with self._shared.lock:
+                self._shared.hear(caller)
             output = self._core.config.output
             if str(published.parent) != output or written.parent != published.parent:
                 raise InvalidRequestError(
@@ -79,22 +62,18 @@ class Publications:
 
     def publish_checkpoint(
         self,
-        worker_id: int,
-        incarnation: str,
+        caller: Caller,
         written: Path,
         step: int,
         files: Mapping[str, tuple[int, str]],
-        round_number: int = 0,
     ) -> Path:
         """Makes a checkpoint of what a worker has written, and removes the oldest ones.
 
         Args:
-            worker_id: the worker.
-            incarnation: its process.
+            caller: who calls.
             written: the directory that it has written, beside the other checkpoints.
             step: the step after which the state was saved, and whose commit was marked.
             files: size in bytes and SHA-256 of each file.
-            round_number: the round that it trains in; 0 where one worker trains alone.
 
         Returns:
             The directory's name from now on.
@@ -113,8 +92,8 @@ class Publications:
             raise InvalidRequestError(f"{written} is not where this job writes checkpoints to")
         published = checkpoints.checkpoint_path(directory, step)
         with self._publishing:
-            with self._lock:
-                self._check_caller(worker_id, incarnation, round_number)
+            with self._shared.lock:
+                self._shared.hear(caller)
                 mark = core.queue.marks.find(step)
                 if mark is None and core.rounds is not None and step > core.queue.firm_step:
                     raise RetryableError(f"step {step} is not known to be finished by all workers")
@@ -125,11 +104,11 @@ class Publications:
                 shards = core.queue.tables.shards(mark.table)
             details = {"job": core.config.name, "seed": core.config.training.seed}
             checkpoints.publish_checkpoint(written, published, mark, shards, files, details)
-            with self._lock:
+            with self._shared.lock:
                 # The time that it took is long enough for the worker to be given up.
-                self._check_caller(worker_id, incarnation, round_number)
-                dropped = self._do(events.CheckpointPublished(step, str(published)))
-            self._flush()
+                self._shared.hear(caller)
+                dropped = self._shared.do(events.CheckpointPublished(step, str(published)))
+            self._shared.flush()
         _logger.info("checkpoint: %s", published)
         for old in dropped:
             checkpoints.remove_checkpoint(Path(old.checkpoint))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from elasticdl_like.errors import ElasticdlError, JournalError
 from elasticdl_like.job_directory import JobDirectory
+from elasticdl_like.master.core_codec import core_from_plain
 from elasticdl_like.master.events import decode_event
 from elasticdl_like.master.job_core import JobCore
 from elasticdl_like.master.journal import Journal
@@ -24,7 +25,7 @@ def recover(journal: Journal, worker_timeout_s: float = 0.0) -> JobCore:
     with journal.reading():
         tables, snapshot, entries = journal.tables(), journal.snapshot(), list(journal.events())
     try:
-        core = JobCore.from_plain(tables, snapshot, worker_timeout_s)
+        core = core_from_plain(tables, snapshot, worker_timeout_s)
         for kind, body in entries:
             core.replay(decode_event(kind, body))
     except (ElasticdlError, ValueError, KeyError, TypeError, IndexError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from elasticdl_like.config import JobKind
 from elasticdl_like.errors import ElasticdlError, LedgerError
 from elasticdl_like.job_directory import JobDirectory, JobState
 from elasticdl_like.master.coverage import Coverage
@@ -138,6 +139,39 @@ def ledger_document(core: JobCore) -> dict[str, Any]:
             for each in epoch.quarantine
         ],
     }
+
+
+def outcome_document(core: JobCore) -> dict[str, Any]:
+    """Returns what a finished evaluation has found or a prediction has left, as its JSON.
+
+    Args:
+        core: the job, of one of these kinds.
+    """
+    config = core.config
+    (epoch,) = core.queue.epochs.ledger()
+    document: dict[str, Any] = {
+        "job": config.name,
+        "records": epoch.committed,
+        "quarantined": epoch.quarantined,
+    }
+    if config.kind is JobKind.EVALUATION:
+        document["metrics"] = dict(core.evaluations[-1].metrics)
+    elif config.inference.output:
+        document |= {
+            "output": config.inference.output,
+            "format": config.inference.output_format,
+            "parts": len(core.predicting().parts),
+        }
+    return document
+
+
+def load_outcome(job_directory: Path) -> dict[str, Any]:
+    """Returns the outcome of a job that has finished, from its journal.
+
+    Raises:
+        JournalError: there is no job in the directory, or its journal cannot be read.
+    """
+    return outcome_document(load_core(job_directory))
 
 
 def load_ledger(job_directory: Path) -> dict[str, Any]:

@@ -25,12 +25,12 @@ from elasticdl_like.master.round_decisions import (
     RoundState,
     describe_workers,
 )
+from elasticdl_like.master.round_leaving import dismiss
 from elasticdl_like.master.round_record import RoundRecord
+from elasticdl_like.master.round_states import can_give_state
 from elasticdl_like.rounds import AgentReport, Member, Order, RoundOrder, RoundPlan, StepUse
 from elasticdl_like.tasks import StartPoint
 
-# For so long somebody may come and take the only state from a worker that wants to leave.
-_HANDOVER_S = 20.0
 _MOST_FAILURES = 3
 
 
@@ -203,7 +203,9 @@ class Rounds:
 
     def decide(self, now_s: float) -> Decision | None:
         """Returns what is to be done now; to be asked again until that is nothing."""
-        self._dismiss(now_s)
+        since_s = self._since_s
+        if dismiss(self._record, self._agents, self._superfluous(now_s), since_s, now_s):
+            self._version += 1
         if self._record.is_done:
             return None
         plan = self.running
@@ -233,7 +235,7 @@ class Rounds:
         return {
             each.state[1]
             for each in self._agents
-            if each.state is not None and self._can_give(each, each.state[1])
+            if each.state is not None and can_give_state(self._record, each, each.state[1])
         }
 
     def plan(self, members: Sequence[int], start: StartPoint) -> RoundPlan:
@@ -255,7 +257,7 @@ class Rounds:
             report.agent_address
             for worker_id in (*members, *others)
             if (report := reports[worker_id]) is not None
-            and self._can_give(self._agents[worker_id], start.step)
+            and can_give_state(self._record, self._agents[worker_id], start.step)
         ]
         return RoundPlan(
             self.number + 1, tuple(made), start, () if start.checkpoint else tuple(holders)
@@ -385,15 +387,6 @@ class Rounds:
             chief = members[0]
         return FormRound(sorted(members, key=lambda each: (each != chief, each)))
 
-    # Who may go.
-
-    def _dismiss(self, now_s: float) -> None:
-        superfluous = self._superfluous(now_s)
-        for agent in self._agents:
-            if not agent.dismissed and self._may_go(agent, superfluous, now_s):
-                agent.dismissed = True
-                self._version += 1
-
     def _superfluous(self, now_s: float) -> set[int]:
         """The workers that are ready and too many."""
         if not self._record.is_running:
@@ -401,43 +394,3 @@ class Rounds:
         if self._state is RoundState.RUNNING and len(self.members) >= self._record.wanted:
             return set(self._newcomers(now_s))
         return set()
-
-    def _may_go(self, agent: Agent, superfluous: set[int], now_s: float) -> bool:
-        if agent.report is None or agent.trains or agent.worker_id in self.members:
-            return False
-        if self._record.is_done:
-            return True
-        if agent.leaving_since_s is not None:
-            alone_s = now_s - max(agent.leaving_since_s, self._since_s)
-            if not self._record.is_running and alone_s >= _HANDOVER_S:
-                return True
-        elif agent.worker_id not in superfluous:
-            return False
-        if not self._holds(agent):
-            return True
-        return any(
-            self._holds(other) and not other.goes and other.worker_id not in superfluous
-            for other in self._agents
-            if other is not agent
-        )
-
-    def _holds(self, agent: Agent) -> bool:
-        """Whether an agent, or its trainer, has the state that the job goes on from."""
-        return self._has_valid_state(agent, at_least=self._record.adopted_step)
-
-    def _can_give(self, agent: Agent, step: int) -> bool:
-        """Whether an agent can give the state of a step to others."""
-        return (
-            self._has_valid_state(agent, at_least=step)
-            and agent.state is not None
-            and agent.state[1] == step
-            and not agent.trains
-            and not agent.dismissed
-        )
-
-    def _has_valid_state(self, agent: Agent, at_least: int) -> bool:
-        """Whether an agent has a state of this history, of a step or of a later one."""
-        if agent.state is None:
-            return False
-        round_number, step = agent.state
-        return step >= at_least and self._record.has_state(round_number, step)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from elasticdl_like.master.call_gate import OpenCalls
+from elasticdl_like.master.caller import Caller
 from elasticdl_like.master.job import Job
 from elasticdl_like.master.order_watch import OrderWatch
 from elasticdl_like.master.reports import DETAIL_CELLS, DETAIL_EVENTS
@@ -55,13 +56,11 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
 
     async def Heartbeat(self, request: pb.HeartbeatRequest, context: Context) -> pb.HeartbeatReply:
         self._job.heartbeat(
-            request.caller.worker_id,
-            request.caller.incarnation,
+            _caller(request.caller),
             request.answered_sequence,
             list(request.held),
             dict(request.seconds_spent),
             request.num_retries,
-            request.caller.round,
         )
         await self._durable()
         return pb.HeartbeatReply()
@@ -70,11 +69,9 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
         self, request: pb.ReportEvaluationRequest, context: Context
     ) -> pb.ReportEvaluationReply:
         self._job.finishing.report_evaluation(
-            request.caller.worker_id,
-            request.caller.incarnation,
+            _caller(request.caller),
             convert.epoch_key_from_proto(request.epoch),
             dict(request.metrics),
-            request.caller.round,
         )
         await self._durable()
         return pb.ReportEvaluationReply()
@@ -83,10 +80,8 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
         self, request: pb.FinishEpochRequest, context: Context
     ) -> pb.FinishEpochReply:
         reply = self._job.finishing.finish_epoch(
-            request.caller.worker_id,
-            request.caller.incarnation,
+            _caller(request.caller),
             convert.epoch_key_from_proto(request.epoch),
-            request.caller.round,
         )
         await self._durable()
         return convert.finish_reply_to_proto(reply)
@@ -95,10 +90,8 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
         self, request: pb.BeginOutputRequest, context: Context
     ) -> pb.BeginOutputReply:
         state = self._job.finishing.begin_output(
-            request.caller.worker_id,
-            request.caller.incarnation,
+            _caller(request.caller),
             request.state,
-            request.caller.round,
         )
         await self._durable()
         return pb.BeginOutputReply(state=state)
@@ -107,10 +100,8 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
         self, request: pb.ReportOutputRequest, context: Context
     ) -> pb.ReportOutputReply:
         self._job.finishing.report_output(
-            request.caller.worker_id,
-            request.caller.incarnation,
+            _caller(request.caller),
             convert.epoch_key_from_proto(request.epoch),
-            request.caller.round,
         )
         await self._durable()
         return pb.ReportOutputReply()
@@ -119,11 +110,9 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
         # Files are slow; other calls go on meanwhile.
         await asyncio.to_thread(
             self._job.publications.publish,
-            request.caller.worker_id,
-            request.caller.incarnation,
+            _caller(request.caller),
             Path(request.written_path),
             Path(request.published_path),
-            request.caller.round,
         )
         await self._durable()
         return pb.PublishReply()
@@ -133,12 +122,10 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
     ) -> pb.PublishCheckpointReply:
         published = await asyncio.to_thread(
             self._job.publications.publish_checkpoint,
-            request.caller.worker_id,
-            request.caller.incarnation,
+            _caller(request.caller),
             Path(request.written_path),
             request.step,
             {name: (file.size_bytes, file.sha256) for name, file in request.files.items()},
-            request.caller.round,
         )
         await self._durable()
         return pb.PublishCheckpointReply(published_path=str(published))
@@ -147,10 +134,8 @@ class MasterServicer(elasticdl_pb2_grpc.MasterServicer):
         self, request: pb.StopTrainingRequest, context: Context
     ) -> pb.StopTrainingReply:
         self._job.stop_training(
-            request.caller.worker_id,
-            request.caller.incarnation,
+            _caller(request.caller),
             request.reason,
-            request.caller.round,
         )
         await self._durable()
         return pb.StopTrainingReply()
@@ -235,3 +220,7 @@ class GroupCommit:
                 written.set_result(None)
             else:
                 written.set_exception(failure)
+
+
+def _caller(caller: pb.Caller) -> Caller:
+    return Caller(caller.worker_id, caller.incarnation, caller.round)

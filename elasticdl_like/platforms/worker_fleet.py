@@ -3,56 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from itertools import count, islice
-from typing import Protocol
+from collections.abc import Callable, Collection
 
+from elasticdl_like.platforms.fleet_policy import JobOfFleet, fleet_change, kill_hung_workers
 from elasticdl_like.platforms.worker_process import WorkerProcess, wait_for_ends
-from elasticdl_like.platforms.worker_supervisor import SupervisedJob, WorkerSupervisor, end_all
+from elasticdl_like.platforms.worker_supervisor import WorkerSupervisor, end_all
 
 _logger = logging.getLogger(__name__)
-
-
-class JobOfFleet(SupervisedJob, Protocol):
-    """What a fleet asks of a job, and tells it."""
-
-    @property
-    def workers_wanted(self) -> int:
-        """How many workers there should be."""
-
-    def hung_workers(self) -> Sequence[tuple[int, str]]:
-        """Returns the workers that are to be killed although their process lives, and why."""
-
-
-@dataclass(frozen=True)
-class FleetChange:
-    """What makes the workers that there are the ones that there should be.
-
-    Attributes:
-        start: the workers to start.
-        retire: the workers to let go.
-    """
-
-    start: Sequence[int] = ()
-    retire: Sequence[int] = ()
-
-
-def fleet_change(
-    active: Collection[int], wanted: int, is_taken: Callable[[int], bool]
-) -> FleetChange:
-    """Returns the workers to start, those with the lowest numbers, or to retire, the highest.
-
-    Args:
-        active: the workers that there are.
-        wanted: how many there should be.
-        is_taken: whether a number that is none of theirs cannot be given out now.
-    """
-    missing = wanted - len(active)
-    if missing < 0:
-        return FleetChange(retire=sorted(active, reverse=True)[:-missing])
-    free = (number for number in count() if number not in active and not is_taken(number))
-    return FleetChange(start=list(islice(free, missing)))
 
 
 class WorkerFleet:
@@ -90,12 +47,7 @@ class WorkerFleet:
 
     def watch(self) -> None:
         """Does what is due; to be called a few times a second while the job runs."""
-        for worker_id, reason in self._job.hung_workers():
-            if worker_id in self._supervisors:
-                self._supervisors[worker_id].kill(reason)
-            else:
-                _logger.warning("worker %d is lost: %s", worker_id, reason)
-                self._job.lose(worker_id, reason)
+        kill_hung_workers(self._job, self._supervisors)
         self._follow(self._job.workers_wanted)
         for worker_id, supervisor in list(self._supervisors.items()):
             supervisor.watch()

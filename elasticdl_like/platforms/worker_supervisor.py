@@ -6,13 +6,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
 
 from elasticdl_like.config import JobKind
 from elasticdl_like.errors import JobDirectoryError, JobFailedError
 from elasticdl_like.job_directory import JobState
-from elasticdl_like.master.progress import JobStatus
 from elasticdl_like.platforms.restart_policy import RestartPolicy
+from elasticdl_like.platforms.succession import TRY_AGAIN_S, Loss, Succession, SupervisedJob
 from elasticdl_like.platforms.worker_process import (
     MakeCommand,
     WorkerProcess,
@@ -25,31 +24,7 @@ from elasticdl_like.process_end import EndKind, describe_end, end_kind
 
 _logger = logging.getLogger(__name__)
 
-_TRY_AGAIN_S = 10.0
 _LEAVE_GRACE_S = 60.0
-
-
-class SupervisedJob(Protocol):
-    """What a supervisor asks of a job, and tells it."""
-
-    @property
-    def state(self) -> JobState:
-        """Where the job is in its life."""
-
-    def supervise(self, worker_id: int) -> None:
-        """Notes that the worker's process is watched."""
-
-    def registered_incarnation(self, worker_id: int) -> str | None:
-        """Returns the process that takes part in the job under this number."""
-
-    def lose(self, worker_id: int, reason: str) -> None:
-        """Notes that the worker's process is gone."""
-
-    def fail(self, reason: str) -> None:
-        """Fails the job."""
-
-    def status(self) -> JobStatus:
-        """Returns how the job stands."""
 
 
 class WorkerSupervisor:
@@ -82,12 +57,10 @@ class WorkerSupervisor:
         self._records = records
         self._log_path = log_path
         self._make_command = make_command
-        self._policy = policy
+        self._succession = Succession(job, worker_id, policy, clock)
         self._clock = clock
         self._environment = environment
         self._process: WorkerProcess | None = None
-        self._due_s = float("-inf")
-        self._let_go_of = False
         self._killed_because = ""
         self._leave_by_s: float | None = None
 
@@ -125,16 +98,18 @@ class WorkerSupervisor:
         elif left is not None:
             _logger.info("worker %d (pid %d) is taken over", self._worker_id, left.pid)
             self._process = left
-            self._policy.started(self._clock())
+            self._succession.started()
             return
-        if self._job.registered_incarnation(self._worker_id) is not None:
-            self._replace("it ended while there was no master", 0.0)
+        if self._succession.takes_part:
+            loss = Loss("it ended while there was no master")
+            self._succession.lose(loss.description)
+            self._say_lost(loss)
 
     def watch(self) -> None:
         """Does what is due; to be called a few times a second while the job runs."""
         if self._process is None:
-            if self._clock() >= self._due_s and not self.retiring:
-                self._start_if_needed()
+            if not self.retiring and self._succession.next_is_needed():
+                self._start()
             return
         if not self._process.running:
             self._ended(self._process)
@@ -174,14 +149,7 @@ class WorkerSupervisor:
         """
         self._records.remove(self._worker_id)
         if self._job.state is JobState.RUNNING:
-            self._lose("it was ended with the command")
-
-    def _start_if_needed(self) -> None:
-        if self._let_go_of and self._job.status().workers:
-            # It had nothing left to do, and the others are at the end of their work.
-            self._due_s = self._clock() + _TRY_AGAIN_S
-            return
-        self._start()
+            self._succession.lose("it was ended with the command")
 
     def _start(self) -> None:
         try:
@@ -194,17 +162,16 @@ class WorkerSupervisor:
             )
         except JobDirectoryError as error:
             # Such as a full disk, which somebody may make room on.
-            self._due_s = self._clock() + _TRY_AGAIN_S
+            self._succession.put_off(TRY_AGAIN_S)
             _logger.warning(
                 "worker %d cannot be started, next try in %.0f s: %s",
                 self._worker_id,
-                _TRY_AGAIN_S,
+                TRY_AGAIN_S,
                 error,
             )
             return
         self._killed_because = ""
-        self._let_go_of = False
-        self._policy.started(self._clock())
+        self._succession.started()
         _logger.info("worker %d started (pid %d)", self._worker_id, self._process.pid)
 
     def _ended(self, process: WorkerProcess) -> None:
@@ -214,40 +181,24 @@ class WorkerSupervisor:
         if self.retiring:
             self._retired()
             return
-        if self._has_left(process):
-            self._let_go()
+        self._records.remove(self._worker_id)
+        self._process = None
+        if process.exit_code == 0 and not self._succession.takes_part:
+            self._succession.let_go()
             return
-        kind = EndKind.LOSS if self._killed_because else end_kind(process.exit_code)
-        pause_s = self._policy.ended(self._clock(), kind)
         if self._killed_because:
-            description = f"{self._killed_because}, and was killed"
+            loss = self._succession.ended(EndKind.LOSS, f"{self._killed_because}, and was killed")
         else:
-            description = f"it {describe_end(process.exit_code)}"
-        self._records.remove(self._worker_id)
-        self._process = None
-        if pause_s is None:
-            self._lose(description)
-            self._job.fail(
-                f"{self._times_crashed()}: worker {self._worker_id} "
-                f"{describe_end(process.exit_code)}; the end of {self._log_path}:"
-                f"{process.last_lines()}"
-            )
+            kind = end_kind(process.exit_code)
+            loss = self._succession.ended(kind, f"it {describe_end(process.exit_code)}")
+        if loss is not None:
+            self._say_lost(loss)
             return
-        if kind is EndKind.CRASH:
-            description += f" ({self._times_crashed()})"
-        self._replace(description, pause_s)
-
-    def _has_left(self, process: WorkerProcess) -> bool:
-        """Whether the master has let it go; then the job is over, or will be in a moment."""
-        registered = self._job.registered_incarnation(self._worker_id) is not None
-        return process.exit_code == 0 and not registered
-
-    def _let_go(self) -> None:
-        _logger.info("worker %d has left the job", self._worker_id)
-        self._records.remove(self._worker_id)
-        self._process = None
-        self._let_go_of = True
-        self._due_s = self._clock() + _TRY_AGAIN_S
+        self._job.fail(
+            f"{self._succession.times_crashed}: worker {self._worker_id} "
+            f"{describe_end(process.exit_code)}; the end of {self._log_path}:"
+            f"{process.last_lines()}"
+        )
 
     def _retired(self) -> None:
         if self._killed_because:
@@ -256,13 +207,11 @@ class WorkerSupervisor:
             _logger.info("worker %d has left", self._worker_id)
         self._records.remove(self._worker_id)
         self._process = None
-        self._lose("it was no longer wanted")
+        self._succession.lose("it was no longer wanted")
 
-    def _replace(self, description: str, pause_s: float) -> None:
-        self._lose(description)
+    def _say_lost(self, loss: Loss) -> None:
         if self._job.state is not JobState.RUNNING:
             return
-        self._due_s = self._clock() + pause_s
         status = self._job.status()
         num_others = len(status.workers)
         if num_others:
@@ -275,19 +224,11 @@ class WorkerSupervisor:
         _logger.warning(
             "worker %d is lost: %s; %s with a new process %s; log: %s",
             self._worker_id,
-            description,
+            loss.description,
             how,
-            f"in {pause_s:.0f} s" if pause_s else "now",
+            loss.successor_starts,
             self._log_path,
         )
-
-    def _lose(self, description: str) -> None:
-        # A process may end before it takes part.
-        if self._job.registered_incarnation(self._worker_id) is not None:
-            self._job.lose(self._worker_id, description)
-
-    def _times_crashed(self) -> str:
-        return f"crash {self._policy.crashes}, --max_worker_restarts {self._policy.max_crashes}"
 
 
 def end_all(supervisors: Sequence[WorkerSupervisor]) -> None:

@@ -24,8 +24,10 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", _REPLY_LIMIT_BYTES),
     # A master that starts again should be found at once, and not after gRPC's usual two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # So much time one try has, and not the 100 ms until the next: a busy machine needs that alone
+    # for TLS.
+    ("grpc.min_reconnect_backoff_ms", 3000),
     # Otherwise a new channel inherits the connection, and its pauses, of an earlier one.
     ("grpc.use_local_subchannel_pool", 1),
     # A host that vanished without a word is noticed by the pings, not after TCP's quarter hour.

@@ -62,12 +62,16 @@ class Agent:
             self._server.close()
         self._held.drop()
 
-    def take_part(self, client: MasterClient, job: JobConfig) -> None:
+    def take_part(self, client: MasterClient, job: JobConfig) -> bool:
         """Trains in the rounds that the master forms, until it needs the worker no longer.
 
         Args:
             client: has registered the worker.
             job: the job.
+
+        Returns:
+            Whether the master has said so; False if the worker was asked to leave while the master
+            was away.
 
         Raises:
             ConfigError: the state of the model could not be sent safely.
@@ -92,8 +96,8 @@ class Agent:
             host=self._host,
             agent_address=server.address,
         )
-        self._leave_request.listen(self._inbox.wake)
-        participation.run()
+        with self._leave_request.heard(self._inbox.wake):
+            return participation.run()
 
     def _start(self) -> tuple[TrainerFactory, StateServer]:
         if self._factory is None:

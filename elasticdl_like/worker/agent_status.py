@@ -13,6 +13,11 @@ from enum import StrEnum
 from elasticdl_like.rounds import AgentPhase, AgentReport, Order, RoundOrder, RoundPlan, StepUse
 from elasticdl_like.worker.trainer_link import Progress, TrainerEnd, TrainerOutcome
 
+# For so long a worker that is to leave tries to tell a master that does not answer: nobody but the
+# master has to know, unless the state that the job goes on from would be lost.
+_PATIENCE_S = 1.0
+_PATIENCE_WITH_ONLY_STATE_S = 10.0
+
 
 class TrainerPhase(StrEnum):
     """What a trainer was told."""
@@ -38,6 +43,7 @@ class AgentStatus:
         problem: why the last trainer has ended by itself; "" otherwise.
         done: whether the last trainer has come to the end of the job.
         leaving: whether the worker wants to leave the job.
+        was_alone: whether nobody else was in the round of the last trainer.
     """
 
     can_start: bool = False
@@ -50,6 +56,7 @@ class AgentStatus:
     problem: str = ""
     done: bool = False
     leaving: bool = False
+    was_alone: bool = False
 
     @property
     def runs(self) -> bool:
@@ -60,6 +67,11 @@ class AgentStatus:
     def nothing_to_lose(self) -> bool:
         """Whether the trainer that runs has finished no step whose state is only there."""
         return not self.progress.watched
+
+    @property
+    def has_only_state(self) -> bool:
+        """Whether nobody else may have the state that this worker has."""
+        return self.was_alone and (self.held_step is not None or not self.nothing_to_lose)
 
 
 class Action(StrEnum):
@@ -96,6 +108,17 @@ def _with_trainer(order: RoundOrder, status: AgentStatus) -> Action:
     return Action.END
 
 
+def leaves_unheard(status: AgentStatus, master_silent_s: float) -> bool:
+    """Returns whether a worker leaves although its master does not know of it.
+
+    Args:
+        status: how it stands.
+        master_silent_s: for how long the master has not answered.
+    """
+    patience_s = _PATIENCE_WITH_ONLY_STATE_S if status.has_only_state else _PATIENCE_S
+    return status.leaving and master_silent_s >= patience_s
+
+
 def started(status: AgentStatus, plan: RoundPlan) -> AgentStatus:
     """Returns the status after the trainer of a round was started."""
     return replace(
@@ -107,6 +130,7 @@ def started(status: AgentStatus, plan: RoundPlan) -> AgentStatus:
         uses=(),
         problem="",
         done=False,
+        was_alone=len(plan.members) == 1,
     )
 
 

@@ -69,8 +69,13 @@ class CallTiming:
             return self._answered_s + _POLL_INTERVAL_S - now_s
         return 0.0 if num_unread <= self._lookahead // 2 else math.inf
 
-    def time_to_tell_s(self, now_s: float, num_unread: int) -> float:
-        """Returns in how many seconds to tell the news, when so many leases are at hand."""
-        if self.has_ended or (self._answer is Answer.WAIT and not num_unread):
+    def time_to_tell_s(self, now_s: float, is_last: bool) -> float:
+        """Returns in how many seconds to tell the news.
+
+        Args:
+            now_s: the time.
+            is_last: whether they have the last positions in them of what was leased so far.
+        """
+        if self.has_ended or (self._answer is Answer.WAIT and is_last):
             return 0.0  # nothing more is to come along, and the end may depend on it
         return self._news_since_s + _TELL_INTERVAL_S - now_s

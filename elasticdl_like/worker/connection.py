@@ -83,8 +83,19 @@ class MasterConnection:
         self._closed = threading.Event()
         self._jitter = random.Random()
 
+    @property
+    def silent_s(self) -> float:
+        """For how long the master has not answered, as far as calls have shown; 0.0 if it has."""
+        since_s = self._silent_since_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
+
     def call(
-        self, method: str, request: Any, timeout_s: float, interrupt: Interrupt | None = None
+        self,
+        method: str,
+        request: Any,
+        timeout_s: float,
+        interrupt: Interrupt | None = None,
+        patience_s: float | None = None,
     ) -> Any:
         """Returns the master's reply, or None if the call was interrupted.
 
@@ -93,12 +104,15 @@ class MasterConnection:
             request: its message.
             timeout_s: how long one try may take.
             interrupt: ends the call early; None for a call that nobody interrupts.
+            patience_s: how long the master may be silent; None for as long as usual.
 
         Raises:
             MasterLostError: the master was silent for too long, or the connection was closed.
             PermanentError: the master's answer is an error.
         """
-        give_up_s = time.monotonic() + self._master_timeout_s
+        if patience_s is None:
+            patience_s = self._master_timeout_s
+        give_up_s = time.monotonic() + patience_s
         pause_s = _FIRST_PAUSE_S
         look_again = False
         while True:
@@ -115,7 +129,7 @@ class MasterConnection:
             self._note_silence(error)
             if time.monotonic() + pause_s > give_up_s:
                 raise MasterLostError(
-                    f"{self._locator} has not answered for {self._master_timeout_s:.0f} s "
+                    f"{self._locator} has not answered for {patience_s:.0f} s "
                     f"({error}); check that it runs"
                     + (" and that --master_addr is right" if self._locator.fixed else "")
                 ) from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class LeaveRequest:
@@ -16,9 +17,14 @@ class LeaveRequest:
         self.asked = False
         self._listener: Callable[[], None] | None = None
 
-    def listen(self, listener: Callable[[], None]) -> None:
-        """Has a function called at once when the wish comes."""
+    @contextmanager
+    def heard(self, listener: Callable[[], None]) -> Iterator[None]:
+        """Has a function called at once when the wish comes, as long as the context lasts."""
         self._listener = listener
+        try:
+            yield
+        finally:
+            self._listener = None
 
     def ask(self) -> bool:
         """Asks the worker to leave.

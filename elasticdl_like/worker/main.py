@@ -28,6 +28,7 @@ from elasticdl_like.worker.time_report import TimeReport
 _logger = logging.getLogger(__name__)
 
 _HEARTBEAT_INTERVAL_S = 2.0
+_GOODBYE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,9 @@ def run_worker(config: WorkerConfig) -> None:
                 return
             except UnknownWorkerError as error:
                 # What was trained since the last checkpoint has gone to others, or waits for them.
+                if config.leave_request.asked:
+                    _logger.warning("%s; it was about to leave", error)
+                    return
                 _logger.warning("%s; starting over", error)
             incarnation = None
             if "keras" in sys.modules:
@@ -79,7 +83,8 @@ def _take_part(config: WorkerConfig, incarnation: str | None, agent: Agent) -> N
         logging.getLogger().setLevel(job.log_level)
         try:
             if _trains_in_rounds(job):
-                agent.take_part(client, job)
+                if not agent.take_part(client, job):
+                    return
             else:
                 _work_alone(client, job, start)
         except (MasterLostError, UnknownWorkerError, LeaseLostError, TrainerCrashedError):
@@ -88,7 +93,11 @@ def _take_part(config: WorkerConfig, incarnation: str | None, agent: Agent) -> N
         except ElasticdlError as error:
             _leave(client, str(error))
             raise
-        client.leave("")
+        if config.leave_request.asked:
+            # The end of the process says the same, if the master ends, too.
+            _leave(client, "", _GOODBYE_S)
+        else:
+            client.leave("")
     finally:
         client.close()
 
@@ -121,9 +130,9 @@ def _work_alone(client: MasterClient, job: JobConfig, start: StartPoint) -> None
     time_report.log_summary()
 
 
-def _leave(client: MasterClient, failure: str) -> None:
+def _leave(client: MasterClient, failure: str, patience_s: float | None = None) -> None:
     try:
-        client.leave(failure)
+        client.leave(failure, patience_s)
     except ElasticdlError as error:
         _logger.warning("the master could not be told: %s", error)
 

@@ -75,6 +75,11 @@ class MasterClient:
         """The number that the master gave this worker; 0 before it registered."""
         return self._caller.worker_id
 
+    @property
+    def master_silent_s(self) -> float:
+        """For how long the master has not answered, as far as calls have shown; 0.0 if it has."""
+        return self._connection.silent_s
+
     def register(self, worker_id: int | None, description: str) -> tuple[JobConfig, StartPoint]:
         """Takes part in the job.
 
@@ -303,9 +308,18 @@ class MasterClient:
         """Ends training early."""
         self._call("StopTraining", pb.StopTrainingRequest(caller=self._caller, reason=reason))
 
-    def leave(self, failure: str) -> None:
-        """Leaves the job; `failure` is why, or "" when the work is done."""
-        self._call("Leave", pb.LeaveRequest(caller=self._caller, failure=failure))
+    def leave(self, failure: str, patience_s: float | None = None) -> None:
+        """Leaves the job.
+
+        Args:
+            failure: why, or "" when the work is done.
+            patience_s: how long the master may be silent; None for as long as usual.
+
+        Raises:
+            MasterLostError: the master could not be reached.
+        """
+        request = pb.LeaveRequest(caller=self._caller, failure=failure)
+        self._connection.call("Leave", request, _CALL_TIMEOUT_S, patience_s=patience_s)
 
     def temporary_name(self, path: Path) -> Path:
         """Returns a name beside `path` that no other process writes to."""

@@ -96,8 +96,12 @@ class Participation:
         self._order = RoundOrder(Order.WAIT)
         self._status = AgentStatus(can_start=factory.ready, leaving=leave_request.asked)
 
-    def run(self) -> None:
+    def run(self) -> bool:
         """Takes part until the master needs the worker no longer.
+
+        Returns:
+            Whether the master has said so; False if the worker was asked to leave while the master
+            was away.
 
         Raises:
             ElasticdlError: see `Agent.take_part`.
@@ -109,9 +113,13 @@ class Participation:
         with OrderPoll(self._client, self._report(), self._inbox.put, self._inbox.put) as poll:
             try:
                 while self._act():
+                    if agent_status.leaves_unheard(self._status, self._client.master_silent_s):
+                        _logger.warning("the worker leaves; the master cannot be told")
+                        return False
                     poll.tell(self._report())
                     self._wait()
                     self._look()
+                return True
             finally:
                 self._close()
 

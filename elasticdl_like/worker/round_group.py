@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import keras
 import numpy as np
 
 from elasticdl_like.rounds import StepUse
@@ -19,7 +18,7 @@ from elasticdl_like.worker.group import Share, StepResult
 from elasticdl_like.worker.model_state import pack_state, unpack_state
 from elasticdl_like.worker.peers import Peers
 from elasticdl_like.worker.plain_values import decode_value, encode_value
-from elasticdl_like.worker.shared_step import SharedStep, learning_rate_variable, spread_seeds
+from elasticdl_like.worker.shared_step import SharedStep, spread_seeds
 from elasticdl_like.worker.step_header import (
     INLINE_INTERVALS,
     Header,
@@ -61,7 +60,6 @@ class RoundGroup:
         self._finished_step = first_step
         self._uses: deque[StepUse] = deque()
         self._shared: SharedStep | None = None
-        self._learning_rate: keras.Variable | None = None
         self._pause_s = _FIRST_PAUSE_S
 
     @property
@@ -92,25 +90,17 @@ class RoundGroup:
             ModelDefinitionError: the step cannot be made of such batches.
         """
         self._shared = SharedStep(
-            self._step,
-            element_spec,
-            header_size(self._peers.size),
-            self._peers.rank,
-            self._peers.size,
+            self._step, element_spec, header_size(self._peers.size), self._peers
         )
-        self._learning_rate = learning_rate_variable(self._step.model.optimizer)
 
     def run_step(self, share: Share) -> StepResult:
         shared = self._shared
         if shared is None:
             raise RuntimeError("prepare has not been called")
         peers = self._peers
-        header = Header(
-            share.intervals, self._stop_asked(), share.halts, share.ended, self._own_rate()
-        )
+        header = Header(share.intervals, self._stop_asked(), share.halts, share.ended)
         numbers = encode_header(header, peers.rank, peers.size)
-        tensors, rows = shared.contribution(share.data, numbers)
-        summed, tail = peers.exchange(tensors, shared.tail_size)
+        tail, summed, rows = shared.exchange(share.data, numbers)
         headers = decode_headers(tail[-numbers.size :], peers.size)
         weight = float(tail[0])
         applied = not headers.num_halts and weight > 0
@@ -119,13 +109,9 @@ class RoundGroup:
             if max(headers.num_intervals) > INLINE_INTERVALS:
                 own = encode_intervals(share.intervals, peers.rank, headers.num_intervals)
                 intervals = decode_intervals(peers.sum_integers(own))
-            num_rows = shared.num_rows(tail)
-            all_rows = rows
-            if num_rows.any():
-                (all_rows,), _ = peers.exchange([shared.place_rows(rows, num_rows)])
-            self._set_rate(headers.learning_rate)
+            all_rows = shared.exchange_rows(rows, tail)
             with self._lock:
-                shared.apply(summed, all_rows, num_rows)
+                shared.apply(summed, all_rows)
                 self._finished_step += 1
                 self._note(StepUse(self._finished_step, intervals), share.firm_step)
             self._pause_s = _FIRST_PAUSE_S
@@ -168,17 +154,6 @@ class RoundGroup:
         self._uses.append(use)
         while self._uses[0].step <= firm_step:
             self._uses.popleft()
-
-    def _own_rate(self) -> float:
-        if not self.is_chief or self._learning_rate is None:
-            return 0.0
-        return float(self._learning_rate.numpy())
-
-    def _set_rate(self, rate: float) -> None:
-        """Takes over the learning rate that the chief's callbacks have set."""
-        variable = self._learning_rate
-        if variable is not None and not self.is_chief and float(variable.numpy()) != rate:
-            variable.assign(rate)
 
 
 def _allocate_in(memory: bytearray) -> Callable[[int], memoryview]:

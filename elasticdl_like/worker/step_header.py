@@ -22,7 +22,7 @@ INLINE_INTERVALS = 4
 _DIGIT_BITS = 16
 _DIGITS = 3  # 48 bits
 _INTERVAL_NUMBERS = 3 * _DIGITS
-_FLAGS = 4
+_FLAGS = 3
 _SLOT = 1 + INLINE_INTERVALS * _INTERVAL_NUMBERS
 
 
@@ -35,15 +35,12 @@ class Header:
         stops: whether the round is to end after this step.
         halts: whether training is to end before this step.
         ended: whether it has come to the end of the epoch.
-        learning_rate: the optimizer's, from the chief; 0.0 from the others, and where the learning
-            rate follows from the step.
     """
 
     intervals: Sequence[Interval] = ()
     stops: bool = False
     halts: bool = False
     ended: bool = False
-    learning_rate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,6 @@ class Headers:
         num_stops: how many want the round to end after this step.
         num_halts: how many want training to end before it.
         num_ended: how many have come to the end of the epoch.
-        learning_rate: the chief's; 0.0 for none.
         num_intervals: how many intervals each member has, by rank.
         intervals: those of all members, of each at most `INLINE_INTERVALS`.
     """
@@ -62,7 +58,6 @@ class Headers:
     num_stops: int
     num_halts: int
     num_ended: int
-    learning_rate: float
     num_intervals: Sequence[int]
     intervals: Sequence[Interval]
 
@@ -75,7 +70,7 @@ def header_size(num_members: int) -> int:
 def encode_header(header: Header, rank: int, num_members: int) -> NDArray[np.float32]:
     """Returns a header as numbers, of shape `(header_size(num_members),)`."""
     numbers = np.zeros(header_size(num_members), np.float32)
-    numbers[:_FLAGS] = header.stops, header.halts, header.ended, header.learning_rate
+    numbers[:_FLAGS] = header.stops, header.halts, header.ended
     start = _FLAGS + rank * _SLOT
     slot = numbers[start : start + _SLOT]
     slot[0] = len(header.intervals)
@@ -98,8 +93,8 @@ def decode_headers(numbers: NDArray[Any], num_members: int) -> Headers:
             first = 1 + number * _INTERVAL_NUMBERS
             digits = [int(digit) for digit in slot[first : first + _INTERVAL_NUMBERS]]
             intervals.append(Interval(*(_joined(digits[i : i + _DIGITS]) for i in (0, 3, 6))))
-    stops, halts, ended, learning_rate = (float(number) for number in numbers[:_FLAGS])
-    return Headers(round(stops), round(halts), round(ended), learning_rate, counts, intervals)
+    stops, halts, ended = (int(number) for number in numbers[:_FLAGS])
+    return Headers(stops, halts, ended, counts, intervals)
 
 
 def encode_intervals(

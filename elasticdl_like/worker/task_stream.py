@@ -50,6 +50,7 @@ class TaskStream:
         self._on_fenced = on_fenced
         self._changed = threading.Condition()
         self._unread: deque[Lease] = deque()
+        self._num_uncommitted = 0  # positions of leases that `next` has returned
         self._returned: list[int] = []
         self._commits = PendingCommits()
         self._loss: float | None = None
@@ -105,6 +106,7 @@ class TaskStream:
                     return Signal.FLUSH
                 if self._unread:
                     lease = self._unread.popleft()
+                    self._num_uncommitted += lease.size
                     self._wake_if_due()
                     return lease
                 if self._ended:
@@ -259,6 +261,7 @@ class TaskStream:
             if is_first:
                 self._timing.news_began(time.monotonic())
             self._commits.append(commit)
+            self._num_uncommitted -= sum(interval.size for interval in commit.intervals)
             if loss is not None:
                 self._loss = loss
             if is_first:
@@ -284,6 +287,9 @@ class TaskStream:
                         return
                     self._timing.calls(time.monotonic())
                     commits = self._take_commits()
+                    if not self._commits:
+                        # What comes up during the call has waited for no longer than from now on.
+                        self._timing.news_began(time.monotonic())
                     loss, self._loss = self._loss, None
                     step = self._step
                     first = self._commits.first
@@ -363,4 +369,5 @@ class TaskStream:
             return math.inf
         if self._flushing:
             return 0.0
-        return self._timing.time_to_tell_s(time.monotonic(), len(self._unread))
+        is_last = bool(self._commits) and not self._unread and self._num_uncommitted <= 0
+        return self._timing.time_to_tell_s(time.monotonic(), is_last)

@@ -7,7 +7,6 @@ import logging
 import os
 import threading
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -30,6 +29,7 @@ from elasticdl_like.worker.master_client import Heartbeat, MasterClient
 from elasticdl_like.worker.master_locator import MasterLocator
 from elasticdl_like.worker.model_spec import ModelSpec, load_model_spec
 from elasticdl_like.worker.model_state import pack_state, unpack_state
+from elasticdl_like.worker.open_port import wait_for_port
 from elasticdl_like.worker.peers import Peers, PeersLostError
 from elasticdl_like.worker.round_group import RoundGroup
 from elasticdl_like.worker.shared_step import spread_seeds
@@ -48,6 +48,8 @@ from elasticdl_like.worker.user_code import explained
 _logger = logging.getLogger(__name__)
 
 _HEARTBEAT_INTERVAL_S = 2.0
+# A chief that does not listen by then is TensorFlow's concern.
+_CHIEF_START_S = 10.0
 
 # The round cannot go on, but the model is whole.
 _ROUND_BROKEN = (
@@ -86,8 +88,8 @@ def run_trainer(start: TrainerStart, locator: MasterLocator, link: TrainerLink) 
         run.end(TrainerOutcome.FAILED, str(error))
     else:
         run.end(TrainerOutcome.DONE)
-    finally:
-        run.close()
+    # The process exits now, and nothing is closed before: destroying a `tf.data` iterator whose
+    # threads are in Python can hang, and everybody would wait for the end of this process.
 
 
 class _Run:
@@ -98,7 +100,6 @@ class _Run:
         self._link = link
         self._locator = locator
         self._rank = start.plan.rank(start.worker_id)
-        self._closing: list[Any] = []
         self._group: RoundGroup | None = None
         self._trainer: Trainer | None = None
         self._model: keras.Model | None = None
@@ -112,8 +113,12 @@ class _Run:
         model_config = job.model
         if model_config is None:
             raise ModelDefinitionError("this job trains no model")
+        addresses = [member.trainer_address for member in plan.members]
+        if self._rank > 0:
+            # TensorFlow, refused once, tries again after a second.
+            wait_for_port(addresses[0], _CHIEF_START_S)
         # Before anything else that TensorFlow does.
-        peers = Peers([member.trainer_address for member in plan.members], self._rank)
+        peers = Peers(addresses, self._rank)
         client = MasterClient(
             self._locator,
             self._start.master_timeout_s,
@@ -121,7 +126,6 @@ class _Run:
             worker_id=self._start.worker_id,
             round=plan.number,
         )
-        self._closing.append(client)
         time_spent = TimeSpent()
         with Heartbeat(client, _HEARTBEAT_INTERVAL_S, TimeReport(time_spent)):
             keras.utils.set_random_seed(job.training.seed)
@@ -168,10 +172,6 @@ class _Run:
                 pack_state(step, model, extra, self._link.new_state)
             self._link.end(TrainerEnd(outcome, step, uses, has_new_state, problem))
 
-    def close(self) -> None:
-        for each in self._closing:
-            each.close()
-
     def _end_at_once(self) -> None:
         """Ends the process, whatever its main thread does or waits for."""
         self.end(TrainerOutcome.STOPPED)
@@ -185,7 +185,7 @@ class _Run:
         origin = job.data.training_data if is_training else job.data.validation_data
         reader = make_reader(origin, job.data, model, job.training.records_per_task)
         share_time_spent(time_spent, reader)
-        made = make_pipeline(
+        return make_pipeline(
             reader,
             mode,
             member_batch_size(job, self._rank, len(self._start.plan.members)),
@@ -195,8 +195,6 @@ class _Run:
             job.training.prefetch_bytes,
             in_round=is_training,
         )
-        self._closing.insert(0, made)
-        return made
 
     def _prepare(
         self, step: TrainStep, group: RoundGroup, pipeline: BatchPipeline

@@ -42,11 +42,13 @@ def main(arguments: list[str]) -> None:
         signal.signal(number, signal.SIG_IGN)
     configure_worker_logging("info", log_format)
     agent = socket.socket(fileno=int(file))
+    # What is imported stays. To look for garbage in it would take a fifth of the time now, and
+    # would later write to pages that trainers share with this process.
+    gc.disable()
     run_trainer = _import_trainer(trainer)
-    give_back_file_pages()
-    # Garbage collections of the trainers would write to pages that they share with this process.
-    gc.collect()
     gc.freeze()
+    gc.enable()
+    give_back_file_pages()
     agent.send(READY)
     while True:
         message, files, _, _ = socket.recv_fds(

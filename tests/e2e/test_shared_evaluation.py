@@ -25,13 +25,14 @@ from elasticdl_like.config import (
     TrainingConfig,
 )
 from elasticdl_like.data_readers import RecordIOWriter
-from elasticdl_like.master.main import Master, MasterConfig, run_master
+from elasticdl_like.master.main import Master
 from elasticdl_like.master.reports import load_ledger, load_status
 from elasticdl_like.tasks import Commit, EpochKey, LeaseReply
 from elasticdl_like.time_spent import TimeSpent
 from elasticdl_like.worker import evaluate_job
 from elasticdl_like.worker.master_client import Heartbeat, MasterClient
 from elasticdl_like.worker.master_locator import MasterLocator
+from master_thread import ticking_master
 
 NUM_RECORDS = 96
 
@@ -175,20 +176,8 @@ def master(tmp_path: Path, zoo: Path, data: Path, model: keras.Model) -> Iterato
         kind=JobKind.EVALUATION,
         inference=InferenceConfig(model_path=str(tmp_path / "model.keras")),
     )
-    stopped = threading.Event()
-    with run_master(config, MasterConfig(tmp_path / "job")) as running:
-
-        def tick() -> None:
-            while not stopped.wait(0.05):
-                running.tick()
-
-        thread = threading.Thread(target=tick)
-        thread.start()
-        try:
-            yield running
-        finally:
-            stopped.set()
-            thread.join()
+    with ticking_master(config, tmp_path / "job") as running:
+        yield running
 
 
 def committed(job: Path) -> int:

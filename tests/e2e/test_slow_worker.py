@@ -11,11 +11,12 @@ import pytest
 from elasticdl_command import eventually
 from elasticdl_like.config import DataConfig, JobConfig, JobKind, TrainingConfig
 from elasticdl_like.data_readers import RecordIOWriter
-from elasticdl_like.master.main import Master, MasterConfig, run_master
+from elasticdl_like.master.main import Master
 from elasticdl_like.tasks import EpochKey, Interval, Lease, TaskType
 from elasticdl_like.worker.master_client import Heartbeat, MasterClient
 from elasticdl_like.worker.master_locator import MasterLocator
 from elasticdl_like.worker.task_stream import Signal, TaskStream
+from master_thread import ticking_master
 
 KEY = EpochKey(TaskType.EVALUATION, 0, 1)
 
@@ -33,20 +34,8 @@ def master(tmp_path: Path) -> Iterator[Master]:
         training=TrainingConfig(minibatch_size=8, num_minibatches_per_task=8),
         kind=JobKind.DATA,
     )
-    stopped = threading.Event()
-    with run_master(config, MasterConfig(tmp_path / "job")) as running:
-
-        def tick() -> None:
-            while not stopped.wait(0.05):
-                running.tick()
-
-        thread = threading.Thread(target=tick)
-        thread.start()
-        try:
-            yield running
-        finally:
-            stopped.set()
-            thread.join()
+    with ticking_master(config, tmp_path / "job") as running:
+        yield running
 
 
 def test_the_end_of_a_slow_lease_goes_to_a_worker_that_waits(

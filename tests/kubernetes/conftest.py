@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -10,12 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
+from cluster_user import User
+from node_volume import claimed_volume
 from small_pods import small_pod
 
 from elasticdl_like.platforms.kubernetes.client import Cluster
 from elasticdl_like.platforms.kubernetes.transport import Transport, load_configuration
 
 _ROLE = Path(__file__).parents[2] / "manifests" / "rbac.yaml"
+_ZOO = Path(__file__).parent / "zoo"
 
 MakePod = Callable[..., dict[str, Any]]
 
@@ -60,3 +64,15 @@ def make_pod(cluster: Cluster) -> MakePod:
         return cluster.create(small_pod(name, line, **spec))
 
     return make
+
+
+@pytest.fixture
+def user(
+    transport: Transport, cluster: Cluster, digits: Path, model_zoo: Path, tmp_path: Path
+) -> Iterator[User]:
+    """Somebody who trains on the digits, in a new namespace."""
+    zoo = tmp_path / "model_zoo"
+    shutil.copytree(model_zoo / "digits", zoo / "digits")
+    shutil.copytree(_ZOO, zoo, dirs_exist_ok=True)
+    with claimed_volume(transport, cluster, digits):
+        yield User(tmp_path, cluster, zoo)

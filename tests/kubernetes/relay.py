@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
+
+CUT = "/tmp/cut"
+"""As long as this file is there, the relay of `main` is cut."""
+
+LISTENS = "/tmp/listens"
+"""This file is there as soon as the relay of `main` listens."""
 
 
 class Relay:
@@ -14,11 +23,12 @@ class Relay:
     Args:
         host: the server's.
         port: the server's.
+        listen: where to wait for clients.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, listen: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self._target = (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(listen)
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -75,3 +85,19 @@ def relay_to(host: str, port: int) -> Iterator[Relay]:
         yield relay
     finally:
         relay.close()
+
+
+def main(host: str, port: str, own_port: str) -> None:
+    """Relays for other pods."""
+    relay = Relay(host, int(port), ("0.0.0.0", int(own_port)))
+    Path(LISTENS).touch()
+    while True:
+        if Path(CUT).exists():
+            relay.cut()
+        else:
+            relay.mend()
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

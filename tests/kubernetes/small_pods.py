@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from elasticdl_like.platforms.kubernetes import places
 from elasticdl_like.platforms.kubernetes.transport import load_configuration
 
-IMAGE = os.environ.get("ELASTICDL_TEST_IMAGE", "busybox:local")
-"""Any image with a shell that the nodes have, or can get."""
+IMAGE = os.environ.get("ELASTICDL_TEST_IMAGE", "elasticdl:test")
+"""The image of this project, made from its Dockerfile; the nodes have it, or can get it."""
 
 SLEEP = "trap 'exit 143' TERM; while :; do sleep 0.1; done"
 LABELS = {"app": "elasticdl-test"}
@@ -18,7 +19,7 @@ SELECTOR = "app=elasticdl-test"
 def small_pod(name: str, line: str, **spec: Any) -> dict[str, Any]:
     """Returns a pod with further fields of its specification."""
     container = {
-        "name": "main",
+        "name": places.CONTAINER,
         "image": IMAGE,
         "imagePullPolicy": "IfNotPresent",
         "command": ["sh", "-c", line],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +14,7 @@ from small_pods import SELECTOR, SLEEP, own_configuration
 
 from elasticdl_command import eventually
 from elasticdl_like.platforms.kubernetes.client import Cluster
-from elasticdl_like.platforms.kubernetes.pod_state import pod_state
+from elasticdl_like.platforms.kubernetes.pod_state import Pod, pod_state
 from elasticdl_like.platforms.kubernetes.transport import load_configuration
 from elasticdl_like.platforms.kubernetes.watch import Deleted, Listed, PodChange, PodWatch, Seen
 
@@ -47,6 +47,14 @@ def wait_for(changes: Changes, is_it: Callable[[PodChange], bool]) -> PodChange:
             return change
 
 
+def names(pods: Sequence[Pod]) -> list[str]:
+    return [pod["metadata"]["name"] for pod in pods]
+
+
+def is_seen(change: PodChange, name: str) -> bool:
+    return isinstance(change, Seen) and names([change.pod]) == [name]
+
+
 def test_pods_are_seen_from_their_creation_to_their_deletion(
     cluster: Cluster, make_pod: MakePod
 ) -> None:
@@ -73,16 +81,19 @@ def test_a_deletion_while_the_server_was_away_is_found(
     with PodWatch(relayed, SELECTOR, changes.put, time.monotonic):
         listed = wait_for(changes, lambda change: isinstance(change, Listed))
         assert isinstance(listed, Listed)
-        assert len(listed.pods) == 1
+        assert names(listed.pods) == ["one"]
+        make_pod("two", SLEEP)
+        # The watch has begun: otherwise it might begin after all this, and miss nothing.
+        wait_for(changes, lambda change: is_seen(change, "two"))
         relay.cut()
         cluster.delete_pod("one", 0)
-        eventually(lambda: not cluster.list_pods(SELECTOR).items, 60)
+        eventually(lambda: names(cluster.list_pods(SELECTOR).items) == ["two"], 60)
         relay.mend()
         again = wait_for(changes, lambda change: isinstance(change, Listed))
         assert isinstance(again, Listed)
-        assert again.pods == []
-        make_pod("two", SLEEP)
-        wait_for(changes, lambda change: isinstance(change, Seen))
+        assert names(again.pods) == ["two"]
+        make_pod("three", SLEEP)
+        wait_for(changes, lambda change: is_seen(change, "three"))
 
 
 def test_the_end_of_a_watch_does_not_wait_for_the_server(cluster: Cluster) -> None:

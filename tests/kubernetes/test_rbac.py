@@ -71,7 +71,7 @@ def test_a_master_uses_all_that_its_role_allows_and_nothing_more(as_master: Clus
         return small_pod(f"worker-{worker_id}-{incarnation}", SLEEP)
 
     with (
-        ClusterOrders(as_master, make, news.put) as orders,
+        ClusterOrders(as_master, make, news.put, time.monotonic) as orders,
         PodWatch(as_master, SELECTOR, news.put, time.monotonic),
     ):
         wait_for(Listed)

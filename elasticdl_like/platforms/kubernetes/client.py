@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from elasticdl_like.errors import ClusterError, ClusterUnavailableError
+from elasticdl_like.platforms.kubernetes import places
+from elasticdl_like.platforms.kubernetes.names import parse_namespace
 from elasticdl_like.platforms.kubernetes.transport import Stream, Transport, load_configuration
 
 NOT_FOUND = 404
@@ -55,6 +57,19 @@ class WatchStream(Protocol):
 
     def close(self) -> None:
         """Ends it, from any thread."""
+
+
+class RunningCommand(Protocol):
+    """A command that runs in a pod."""
+
+    def lines(self, timeout_s: float) -> list[bytes]:
+        """Returns the lines that it has written since the last call; none when it has ended."""
+
+    def wait(self, timeout_s: float) -> tuple[int, str, str]:
+        """Returns exit code, the rest of standard output, and standard error."""
+
+    def close(self) -> None:
+        """Lets go of it; it may run on."""
 
 
 class PodCluster(Protocol):
@@ -121,9 +136,10 @@ class Cluster:
         """Returns the cluster that the kubeconfig names or, without one, that this pod is in.
 
         Raises:
-            ConfigError: there is none, or the `kubernetes` client is not installed.
+            ConfigError: there is none, no namespace can have this name, or the `kubernetes` client
+                is not installed.
         """
-        return cls(namespace, load_configuration(context))
+        return cls(parse_namespace(namespace), load_configuration(context))
 
     def __enter__(self) -> Cluster:
         return self
@@ -254,7 +270,7 @@ class Cluster:
     def read_log(
         self, pod: str, follow: bool = False, previous: bool = False, tail_lines: int | None = None
     ) -> Stream:
-        """Returns the lines that a pod's container has written.
+        """Returns the lines that the container of elasticdl in a pod has written.
 
         Args:
             pod: its name.
@@ -266,7 +282,11 @@ class Cluster:
             ClusterError: the server refuses to.
             ClusterUnavailableError: there is no answer; while iterating, the connection broke.
         """
-        query = {"follow": str(follow).lower(), "previous": str(previous).lower()}
+        query = {
+            "container": places.CONTAINER,
+            "follow": str(follow).lower(),
+            "previous": str(previous).lower(),
+        }
         if tail_lines is not None:
             query["tailLines"] = str(tail_lines)
         path = f"{self._path('Pod', pod)}/log"
@@ -282,6 +302,17 @@ class Cluster:
         from elasticdl_like.platforms.kubernetes.pod_exec import run_in_pod
 
         return ExecResult(*run_in_pod(self._configuration, self.namespace, pod, command, timeout_s))
+
+    def start(self, pod: str, command: Sequence[str]) -> RunningCommand:
+        """Starts a command in a pod's container, whose output is read as it comes.
+
+        Raises:
+            ClusterError: the server refuses to.
+            ClusterUnavailableError: there is no answer.
+        """
+        from elasticdl_like.platforms.kubernetes.pod_exec import PodCommand
+
+        return PodCommand(self._configuration, self.namespace, pod, command)
 
     def _path(self, kind: str, name: str = "") -> str:
         root, plural = _RESOURCES[kind]

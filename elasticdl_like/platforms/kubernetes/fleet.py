@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from elasticdl_like.platforms.fleet_policy import JobOfFleet, fleet_change, kill_hung_workers
 from elasticdl_like.platforms.kubernetes.places import INCARNATION_ANNOTATION, WORKER_LABEL
 from elasticdl_like.platforms.kubernetes.pod_orders import (
     Answer,
@@ -18,7 +19,6 @@ from elasticdl_like.platforms.kubernetes.pod_state import Pod, pod_state
 from elasticdl_like.platforms.kubernetes.pod_supervisor import PodSupervisor
 from elasticdl_like.platforms.kubernetes.watch import Deleted, Listed, NotAllowed, PodChange, Seen
 from elasticdl_like.platforms.restart_policy import RestartPolicy
-from elasticdl_like.platforms.worker_fleet import JobOfFleet, fleet_change
 
 _logger = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ class PodFleet:
         self._supervisors: dict[int, PodSupervisor] = {}
         self._policies: dict[int, RestartPolicy] = {}
         self._due_s: dict[int, float] = {}
+        self._kept: dict[int, str] = {}
         self._begun = False
 
     @property
@@ -87,10 +88,10 @@ class PodFleet:
                     supervisor.gone()
             case NotAllowed(reason):
                 self._job.fail(f"{reason}; the master needs the permissions of manifests/rbac.yaml")
-            case Created(worker_id, name):
+            case Created(worker_id, name, created_s):
                 supervisor = self._of_pod(name)
                 if supervisor is not None:
-                    supervisor.created()
+                    supervisor.created(created_s)
                 else:
                     _logger.debug("pod %s of worker %d is not wanted any more", name, worker_id)
                     self._orders.delete(name)
@@ -107,18 +108,18 @@ class PodFleet:
         """Does what is due; to be called a few times a second while the job runs."""
         if not self._begun:
             return
-        for worker_id, reason in self._job.hung_workers():
-            if worker_id in self._supervisors:
-                self._supervisors[worker_id].kill(reason)
-            else:
-                _logger.warning("worker %d is lost: %s", worker_id, reason)
-                self._job.lose(worker_id, reason)
+        kill_hung_workers(self._job, self._supervisors)
         self._follow(self._job.workers_wanted)
         for worker_id, supervisor in list(self._supervisors.items()):
             supervisor.watch()
             if supervisor.leaving and not supervisor.pod:
                 self._due_s[worker_id] = supervisor.due_s
                 del self._supervisors[worker_id]
+
+    def dismiss(self) -> None:
+        """Orders the end of the pods that do not run yet, as there is nothing left to do."""
+        for supervisor in self._supervisors.values():
+            supervisor.dismiss()
 
     def end(self) -> None:
         """Orders the end of all pods that have not ended."""
@@ -135,25 +136,33 @@ class PodFleet:
             names.add(pod["metadata"]["name"])
             self._see(pod)
         for supervisor in self._supervisors.values():
-            ordered_s = supervisor.ordered_s
+            created_s = supervisor.created_s
             # One that was created while the list was made may be missing in it.
-            should_be_listed = ordered_s is not None and ordered_s < listed.asked_s
+            should_be_listed = created_s is not None and created_s < listed.asked_s
             if should_be_listed and supervisor.pod not in names:
                 supervisor.gone()
 
     def _begin(self, pods: Sequence[Pod]) -> None:
         """Takes over what an earlier master has left."""
+        adopted = {}
         for pod in sorted(pods, key=self._worth, reverse=True):
             worker_id, name = _worker_of(pod), pod["metadata"]["name"]
-            if worker_id is None or pod_state(pod).has_ended:
+            if worker_id is None:
+                continue
+            if pod_state(pod).has_ended:
+                if self._kept.setdefault(worker_id, name) != name:
+                    self._orders.delete(name)
                 continue
             if worker_id in self._supervisors:
                 self._orders.delete(name)
                 continue
             _logger.info("worker %d is taken over, in pod %s", worker_id, name)
             self._supervise(worker_id).adopt(pod)
+            adopted[worker_id] = _incarnation_of(pod)
         for worker in self._job.status().workers:
-            if worker.worker_id in self._supervisors:
+            registered = self._job.registered_incarnation(worker.worker_id)
+            # One that has not registered yet cannot as long as its predecessor takes part.
+            if registered == adopted.get(worker.worker_id):
                 continue
             ends = [
                 f"it {state.why}"
@@ -170,10 +179,10 @@ class PodFleet:
         """Orders the pods of one worker: the one that is worth most is taken over."""
         metadata = pod["metadata"]
         worker_id = _worker_of(pod)
-        incarnation = (metadata.get("annotations") or {}).get(INCARNATION_ANNOTATION)
         return (
             "deletionTimestamp" not in metadata,
-            worker_id is not None and self._job.registered_incarnation(worker_id) == incarnation,
+            worker_id is not None
+            and self._job.registered_incarnation(worker_id) == _incarnation_of(pod),
             metadata.get("creationTimestamp") or "",
         )
 
@@ -209,6 +218,7 @@ class PodFleet:
             policy,
             self._clock,
             self._new_incarnation,
+            self._kept,
             self._due_s.get(worker_id, float("-inf")),
         )
         self._supervisors[worker_id] = supervisor
@@ -222,3 +232,8 @@ class PodFleet:
 def _worker_of(pod: Pod) -> int | None:
     number = (pod["metadata"].get("labels") or {}).get(WORKER_LABEL, "")
     return int(number) if number.isdecimal() else None
+
+
+def _incarnation_of(pod: Pod) -> str | None:
+    annotations: Mapping[str, str] = pod["metadata"].get("annotations") or {}
+    return annotations.get(INCARNATION_ANNOTATION)

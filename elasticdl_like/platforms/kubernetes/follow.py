@@ -74,6 +74,7 @@ class Follower:
         self._sleep = sleep
         self._new_lines = NewLines()
         self._container_read = ""
+        self._read_whole = False
         self._said = ""
         self._is_out_of_sight = False
 
@@ -108,8 +109,8 @@ class Follower:
         state = pod_state(pod)
         container = container_id(pod)
         runs = state.phase is PodPhase.RUNNING
-        if container and (runs or container != self._container_read):
-            return self._read(pod, container)
+        if container and (runs or container != self._container_read or not self._read_whole):
+            return self._read(pod, container, runs)
         if container:
             # It has been read to its end, which did not say how the job ended.
             result = result_in_pod(pod) or self._root_result()
@@ -122,9 +123,12 @@ class Follower:
             self._say(f"it {state.why}")
         return None
 
-    def _read(self, pod: Pod, container: str) -> JobResult | None:
+    def _read(self, pod: Pod, container: str, runs: bool) -> JobResult | None:
+        self._read_whole = False
         if container == self._container_read:
             self._new_lines.read_again()
+        else:
+            self._new_lines = NewLines()
         try:
             lines = self._cluster.read_log(pod["metadata"]["name"], follow=True)
         except ClusterError as error:
@@ -140,6 +144,8 @@ class Follower:
             self._show(entry)
             if isinstance(entry, JobResult):
                 return entry
+        # The log of one that runs may break off; what it says last is there once it has ended.
+        self._read_whole = not runs
         return None
 
     def _root_result(self) -> JobResult | None:

@@ -10,13 +10,13 @@ from typing import Any, Protocol
 from elasticdl_like.errors import ClusterError, ClusterUnavailableError, ConfigError
 from elasticdl_like.platforms.kubernetes import places
 from elasticdl_like.platforms.kubernetes.client import NOT_FOUND, ExecResult, Listing
+from elasticdl_like.platforms.kubernetes.containers import own_container, own_status
 from elasticdl_like.platforms.kubernetes.master_log import JobResult, parse_result
 from elasticdl_like.platforms.kubernetes.pod_state import Pod, PodPhase, pod_state
 
 # Pods may take their time to end, by default 30 s.
 _LONGEST_END_S = 90.0
 _PAUSE_S = 0.5
-_WORKER_GRACE_S = 1
 _ALL_JOBS = ",".join(f"{name}={value}" for name, value in places.APP_LABELS.items())
 _MASTER_COMMAND = "master-pod"
 
@@ -56,9 +56,6 @@ class JobsCluster(Protocol):
 
     def delete(self, kind: str, name: str) -> None:
         """Deletes an object and, later, what belongs to it; it may be gone already."""
-
-    def delete_pod(self, name: str, grace_s: int) -> None:
-        """Asks for the end of a pod within that time; it may be gone already."""
 
     def exec(self, pod: str, command: Sequence[str]) -> ExecResult:
         """Runs a command in a pod's container to its end."""
@@ -119,11 +116,8 @@ def stop_job(
     """
     read_root(cluster, name)
     deadline_s = clock() + _LONGEST_END_S
-    hurried: set[str] = set()
-    # Workers before their master: without it they would wait for another one, as long as they may.
-    _hurry_workers(cluster, name, hurried)
     cluster.delete("Job", name)
-    while left := _hurry_workers(cluster, name, hurried):
+    while left := _pods_of(cluster, name):
         if clock() > deadline_s:
             raise ClusterUnavailableError(
                 f"job {name} is stopped, but pods of it are left: {', '.join(left)}"
@@ -170,18 +164,23 @@ def running_master(cluster: JobsCluster, name: str) -> Pod | None:
 
 
 def run_beside_master(cluster: JobsCluster, pod: Pod, arguments: Sequence[str]) -> ExecResult:
-    """Runs `elasticdl` with these arguments in the pod of a master, as the master itself is run.
+    """Runs `elasticdl` with these arguments in the pod of a master, to its end.
 
     Raises:
         ClusterError: it cannot be run.
         ClusterUnavailableError: there is no answer.
     """
-    command = list(pod["spec"]["containers"][0].get("command") or ())
+    return cluster.exec(pod["metadata"]["name"], command_beside_master(pod, arguments))
+
+
+def command_beside_master(pod: Pod, arguments: Sequence[str]) -> list[str]:
+    """Returns the command that runs `elasticdl` in a master's pod, as the master itself is run."""
+    command = list(own_container(pod).get("command") or ())
     if _MASTER_COMMAND in command:
         elasticdl = command[: command.index(_MASTER_COMMAND)]
     else:
         elasticdl = ["elasticdl"]
-    return cluster.exec(pod["metadata"]["name"], [*elasticdl, *arguments])
+    return [*elasticdl, *arguments]
 
 
 def newest_pod(pods: Sequence[Pod]) -> Pod | None:
@@ -194,16 +193,14 @@ def container_id(pod: Pod) -> str:
 
     A container that is started again has another one.
     """
-    statuses = pod.get("status", {}).get("containerStatuses") or [{}]
-    return str(statuses[0].get("containerID") or "")
+    return str(own_status(pod).get("containerID") or "")
 
 
 def result_in_pod(pod: Pod) -> JobResult | None:
     """Returns how the job has ended, as the master has left it in its pod's status."""
-    for status in pod.get("status", {}).get("containerStatuses") or ():
-        terminated = status.get("state", {}).get("terminated") or {}
-        if terminated.get("exitCode") == 0:
-            return parse_result(terminated.get("message") or "")
+    terminated = (own_status(pod).get("state") or {}).get("terminated") or {}
+    if terminated.get("exitCode") == 0:
+        return parse_result(terminated.get("message") or "")
     return None
 
 
@@ -224,14 +221,8 @@ def last_warning(events: Sequence[Mapping[str, Any]]) -> str:
     return ""
 
 
-def _hurry_workers(cluster: JobsCluster, name: str, hurried: set[str]) -> list[str]:
-    """Returns the pods of a job; workers that are not among the hurried ones have to end soon."""
+def _pods_of(cluster: JobsCluster, name: str) -> list[str]:
     pods = cluster.list_pods(f"{places.JOB_LABEL}={name}").items
-    for pod in pods:
-        pod_name, labels = pod["metadata"]["name"], pod["metadata"]["labels"]
-        if labels[places.ROLE_LABEL] == places.WORKER_ROLE and pod_name not in hurried:
-            hurried.add(pod_name)
-            cluster.delete_pod(pod_name, _WORKER_GRACE_S)
     return sorted(pod["metadata"]["name"] for pod in pods)
 
 

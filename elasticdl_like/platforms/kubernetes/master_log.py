@@ -48,7 +48,14 @@ class FinalLedger:
     ledger: Mapping[str, Any]
 
 
-Entry = LogLine | JobStatus | FinalLedger | JobResult
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished evaluation has found or a prediction has left, as the command prints it."""
+
+    document: Mapping[str, Any]
+
+
+Entry = LogLine | JobStatus | FinalLedger | Outcome | JobResult
 
 
 def parse_line(line: bytes) -> Entry:
@@ -66,6 +73,8 @@ def parse_line(line: bytes) -> Entry:
                 return JobResult(JobState(state), reason)
             case {"ledger": dict(ledger)}:
                 return FinalLedger(ledger)
+            case {"outcome": dict(document)}:
+                return Outcome(document)
             case {"time": float(time_s), "level": str(level), "message": str(message)}:
                 traceback = plain.get("traceback")
                 shown = f"{message}\n{traceback}" if traceback else message

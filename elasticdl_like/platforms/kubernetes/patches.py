@@ -26,6 +26,7 @@ _FIXED = (
     ("metadata", "namespace"),
     ("metadata", "ownerReferences"),
     *(("metadata", "labels", label) for label in sorted(places.RESERVED_LABELS)),
+    ("metadata", "annotations", places.INCARNATION_ANNOTATION),
     ("spec", "restartPolicy"),
     ("spec", "selector"),
 )
@@ -72,6 +73,11 @@ def check_patches(plain: Any, where: str) -> Patches:
         if part not in _PARTS:
             raise ConfigError(f"{where}: {part!r} is not known; there is {', '.join(_PARTS)}")
         _check_patch(patch, f"{where}: {part}")
+    try:
+        # YAML has words for more than JSON has: dates, numbers that are none, cycles.
+        json.dumps(plain, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where} holds what cannot be written as JSON: {error}") from error
     return Patches(**plain)
 
 
@@ -83,9 +89,27 @@ def _check_patch(patch: Any, where: str) -> None:
     for name in patch:
         if name not in _OF_POD:
             raise ConfigError(f"{where}: {name!r} cannot be patched; there is metadata and spec")
+    _check_list(patch, "containers", "name", places.CONTAINER, where)
+    _check_list(patch, "ports", "port", places.MASTER_PORT, where)
     for steps in _FIXED:
         if _reaches(patch, steps):
             raise ConfigError(f"{where}: {'.'.join(steps)} is set by elasticdl; leave it out")
+
+
+def _check_list(
+    patch: Mapping[str, Any], name: str, key: str, needed: str | int, where: str
+) -> None:
+    """Makes sure that a list, which a patch replaces as a whole, still has what is needed."""
+    spec = patch.get("spec", {})
+    if name not in spec:
+        return
+    items = spec[name]
+    if not isinstance(items, list) or not any(
+        isinstance(each, Mapping) and each.get(key) == needed for each in items
+    ):
+        raise ConfigError(
+            f"{where}: spec.{name} replaces the list as a whole, and needs one with {key}: {needed}"
+        )
 
 
 def _reaches(patch: Mapping[str, Any], steps: tuple[str, ...]) -> bool:

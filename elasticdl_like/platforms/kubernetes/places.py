@@ -30,6 +30,9 @@ JOBS_DIRECTORY = "/elasticdl/jobs"
 MASTER_PORT = 50001
 """Where the master listens."""
 
+STATUS_PAGE_PORT = 50002
+"""Where the status page is, on loopback of the master's pod."""
+
 CONTAINER = "elasticdl"
 """The name of the one container of each pod."""
 
@@ -42,8 +45,16 @@ is the number of the worker."""
 APP_LABELS = {"app": "elasticdl"}
 """On every object of every job."""
 
-RESERVED_LABELS = frozenset({*APP_LABELS, JOB_LABEL, ROLE_LABEL, WORKER_LABEL})
-"""The labels by which elasticdl finds what is a job's."""
+_LABELS_OF_JOBS = frozenset({"job-name", "controller-uid"})
+
+RESERVED_LABELS = frozenset(
+    {
+        *(*APP_LABELS, JOB_LABEL, ROLE_LABEL, WORKER_LABEL),
+        *_LABELS_OF_JOBS,
+        *(f"batch.kubernetes.io/{name}" for name in _LABELS_OF_JOBS),
+    }
+)
+"""The labels by which elasticdl finds what is a job's, and Kubernetes the pod of the master."""
 
 INCARNATION_ANNOTATION = "elasticdl-incarnation"
 """On worker pods: the incarnation, whole."""

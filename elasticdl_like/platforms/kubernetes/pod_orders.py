@@ -27,10 +27,12 @@ class Created:
     Attributes:
         worker_id: its worker.
         name: its name.
+        created_s: when, at the latest, in monotonic seconds.
     """
 
     worker_id: int
     name: str
+    created_s: float
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class ClusterOrders:
         cluster: where.
         make_pod: makes a pod from worker and incarnation.
         report: called with each answer, in the thread.
+        clock: monotonic time in seconds.
     """
 
     def __init__(
@@ -93,10 +96,12 @@ class ClusterOrders:
         cluster: PodCluster,
         make_pod: Callable[[int, str], Pod],
         report: Callable[[Answer], None],
+        clock: Callable[[], float],
     ) -> None:
         self._cluster = cluster
         self._make_pod = make_pod
         self._report = report
+        self._clock = clock
         self._orders: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pod orders", daemon=True)
@@ -140,9 +145,9 @@ class ClusterOrders:
                 self._report(Refused(worker_id, name, str(error), is_final))
                 return
             # An earlier try that got no answer.
-            self._report(Created(worker_id, name))
+            self._report(Created(worker_id, name, self._clock()))
         else:
-            self._report(Created(worker_id, name))
+            self._report(Created(worker_id, name, self._clock()))
 
     def _delete(self, name: str, grace_s: int | None) -> None:
         for _ in range(_DELETE_TRIES):

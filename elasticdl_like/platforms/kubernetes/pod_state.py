@@ -10,6 +10,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
+from elasticdl_like.platforms.kubernetes.containers import own_container, own_status
 from elasticdl_like.platforms.kubernetes.resources import quantity
 from elasticdl_like.process_end import EndKind, describe_end, end_kind
 
@@ -66,7 +67,7 @@ class PodState:
 
 
 def pod_state(pod: Pod, events: Sequence[Mapping[str, Any]] = ()) -> PodState:
-    """Returns the state of a pod that has one container.
+    """Returns the state of a pod, which is that of the container of elasticdl in it.
 
     Args:
         pod: the pod.
@@ -74,8 +75,7 @@ def pod_state(pod: Pod, events: Sequence[Mapping[str, Any]] = ()) -> PodState:
     """
     status = pod.get("status", {})
     being_deleted = "deletionTimestamp" in pod["metadata"]
-    container: Mapping[str, Any] = next(iter(status.get("containerStatuses") or []), {})
-    state = container.get("state") or {}
+    state = own_status(pod).get("state") or {}
     terminated = state.get("terminated")
     phase = status.get("phase")
     if status.get("reason") and phase == "Failed":
@@ -126,7 +126,7 @@ def _ended(pod: Pod, terminated: Mapping[str, Any], being_deleted: bool) -> PodS
 
 
 def _out_of_memory(pod: Pod) -> str:
-    resources = pod["spec"]["containers"][0].get("resources") or {}
+    resources = own_container(pod).get("resources") or {}
     limit = resources.get("limits", {}).get("memory")
     if limit is None:
         return "was killed because its node ran out of memory; set --worker_resource_request memory"
@@ -152,7 +152,7 @@ def _waits_for(
     waiting = state.get("waiting") or {}
     reason, message = waiting.get("reason", ""), _one_line(waiting.get("message") or "")
     if reason in _IMAGE_REASONS:
-        image = pod["spec"]["containers"][0]["image"]
+        image = own_container(pod)["image"]
         told = _last_message(events, "Failed", "Failed to pull image") or message
         return f"its image {image} cannot be had ({reason}{': ' if told else ''}{told})"
     if reason not in _STARTING:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 
 from elasticdl_like.job_directory import JobState
+from elasticdl_like.platforms.kubernetes.containers import others_run
 from elasticdl_like.platforms.kubernetes.pod_orders import Explained, PodOrders, Refused
 from elasticdl_like.platforms.kubernetes.pod_state import Pod, PodPhase, PodState, pod_state
 from elasticdl_like.platforms.restart_policy import RestartPolicy
-from elasticdl_like.platforms.worker_supervisor import SupervisedJob
+from elasticdl_like.platforms.succession import Succession, SupervisedJob
 from elasticdl_like.process_end import EndKind
 
 _logger = logging.getLogger(__name__)
 
-_TRY_AGAIN_S = 10.0
 # A pod that does not start says why by itself, but for this.
 _ASK_AFTER_S = 5.0
 _ASK_AGAIN_S = 30.0
@@ -32,8 +32,10 @@ class _Held:
 
     name: str
     incarnation: str
-    ordered_s: float
     exists: bool = False
+    # A list that is asked for after that has it.
+    created_s: float = float("-inf")
+    order_again_s: float = float("inf")
     last: Pod | None = None
     said: str = ""
     ask_at_s: float = 0.0
@@ -56,10 +58,8 @@ class PodSupervisor:
         policy: when the next pod is ordered.
         clock: monotonic time in seconds.
         new_incarnation: makes a random name.
+        kept: of each worker the last pod that has ended, which is kept for its log.
         due_s: the first pod is not ordered before.
-
-    Attributes:
-        due_s: the next pod is not ordered before.
     """
 
     def __init__(
@@ -70,20 +70,19 @@ class PodSupervisor:
         policy: RestartPolicy,
         clock: Callable[[], float],
         new_incarnation: Callable[[], str],
+        kept: MutableMapping[int, str],
         due_s: float = float("-inf"),
     ) -> None:
         self._job = job
         self._worker_id = worker_id
         self._orders = orders
-        self._policy = policy
+        self._succession = Succession(job, worker_id, policy, clock, due_s)
         self._clock = clock
         self._new_incarnation = new_incarnation
         self._held: _Held | None = None
-        self._ended_pod = ""
-        self.due_s = due_s
+        self._kept = kept
         self._refusal = ""
         self._refusal_pause_s = _FIRST_REFUSAL_PAUSE_S
-        self._let_go_of = False
         self._retiring = False
         self._being_deleted = False
         job.supervise(worker_id)
@@ -94,10 +93,15 @@ class PodSupervisor:
         return "" if self._held is None else self._held.name
 
     @property
-    def ordered_s(self) -> float | None:
+    def created_s(self) -> float | None:
         """When the pod was created at the latest, or None if it is not known to exist."""
         held = self._held
-        return held.ordered_s if held is not None and held.exists else None
+        return held.created_s if held is not None and held.exists else None
+
+    @property
+    def due_s(self) -> float:
+        """The next pod is not ordered before."""
+        return self._succession.due_s
 
     @property
     def leaving(self) -> bool:
@@ -106,21 +110,23 @@ class PodSupervisor:
 
     def adopt(self, pod: Pod) -> None:
         """Takes over the pod of an earlier master."""
-        self._held = _Held(pod["metadata"]["name"], "", self._clock(), exists=True)
-        self._policy.started(self._clock())
+        self._held = _Held(pod["metadata"]["name"], "", exists=True)
+        self._succession.started()
         self.see(pod)
 
-    def created(self) -> None:
-        """Notes that the pod that was ordered exists."""
+    def created(self, created_s: float) -> None:
+        """Notes that the pod that was ordered exists.
+
+        Args:
+            created_s: since when, at the latest.
+        """
         held = self._held
         if held is None or held.exists:
             return
-        held.exists = True
-        # A list that is asked for from now on has it.
-        held.ordered_s = self._clock()
-        held.ask_at_s = held.ordered_s + _ASK_AFTER_S
+        held.exists, held.created_s = True, created_s
+        held.ask_at_s = self._clock() + _ASK_AFTER_S
         self._refusal, self._refusal_pause_s = "", _FIRST_REFUSAL_PAUSE_S
-        self._policy.started(self._clock())
+        self._succession.started()
         _logger.info("worker %d gets pod %s", self._worker_id, held.name)
         if self._retiring:
             self._ask_to_leave(held)
@@ -140,19 +146,18 @@ class PodSupervisor:
                 self._worker_id,
                 refusal.reason,
             )
-        self.due_s = self._clock() + self._refusal_pause_s
+        held.order_again_s = self._clock() + self._refusal_pause_s
         self._refusal_pause_s = min(2 * self._refusal_pause_s, _LONGEST_REFUSAL_PAUSE_S)
-        # Under the same name: the last try may have been carried out without an answer.
         if self._retiring:
-            self._orders.delete(held.name)
-            self._forget_pod()
+            self._withdraw(held)
 
     def see(self, pod: Pod) -> None:
         """Notes how the pod is now."""
         held = self._held
         assert held is not None
-        self.created()
-        held.last = pod
+        # A list that is told of after this news was asked for after it.
+        self.created(float("-inf"))
+        held.last, held.created_s = pod, float("-inf")
         state = held.state
         if state.has_ended:
             self._ended(state)
@@ -176,12 +181,12 @@ class PodSupervisor:
         now_s = self._clock()
         held = self._held
         if held is None:
-            if now_s >= self.due_s and not self.leaving:
-                self._order_if_needed()
+            if not self.leaving and self._succession.next_is_needed():
+                self._order()
             return
         if not held.exists:
-            if self._refusal and now_s >= self.due_s:
-                self.due_s = float("inf")
+            if now_s >= held.order_again_s:
+                held.order_again_s = float("inf")
                 self._orders.create(self._worker_id, held.incarnation)
             return
         if held.delete_by_s is not None and now_s >= held.delete_by_s:
@@ -198,7 +203,7 @@ class PodSupervisor:
         """
         held = self._held
         if held is None:
-            self._lose(reason)
+            self._succession.lose(reason)
             return
         # A node that does not answer does not end it either: it is not waited for.
         self._orders.delete(held.name, 0)
@@ -208,8 +213,24 @@ class PodSupervisor:
         """Asks the worker to leave the job, with what it has finished; there will be no other."""
         self._retiring = True
         held = self._held
-        if held is not None and held.exists:
+        if held is None:
+            return
+        if held.exists:
             self._ask_to_leave(held)
+        elif held.order_again_s < float("inf"):
+            self._withdraw(held)
+
+    def _withdraw(self, held: _Held) -> None:
+        """Gives up a pod that was refused; a try may have been carried out without an answer."""
+        self._orders.delete(held.name)
+        self._forget_pod()
+
+    def dismiss(self) -> None:
+        """Orders the end of a pod that does not run yet; there will be no other."""
+        held = self._held
+        if held is not None and held.state.phase is PodPhase.PENDING:
+            self._orders.delete(held.name)
+            self._held = None
 
     def _ask_to_leave(self, held: _Held) -> None:
         _logger.info("worker %d is no longer wanted; it is asked to leave", self._worker_id)
@@ -225,15 +246,10 @@ class PodSupervisor:
             held.name,
         )
 
-    def _order_if_needed(self) -> None:
-        if self._let_go_of and self._job.status().workers:
-            # It had nothing left to do, and the others are at the end of their work.
-            self.due_s = self._clock() + _TRY_AGAIN_S
-            return
-        self._let_go_of = False
+    def _order(self) -> None:
         incarnation = self._new_incarnation()
         name = self._orders.create(self._worker_id, incarnation)
-        self._held = _Held(name, incarnation, self._clock())
+        self._held = _Held(name, incarnation)
         self._refusal = ""
 
     def _say(self, held: _Held, state: PodState) -> None:
@@ -250,63 +266,50 @@ class PodSupervisor:
         if held is None or self._job.state is not JobState.RUNNING:
             self._held = None
             return
+        if held.last is not None and others_run(held.last) and not state.being_deleted:
+            self._orders.delete(held.name)
         if self._retiring:
             _logger.info("worker %d has left", self._worker_id)
             self._forget_pod()
-            self._lose("it was no longer wanted")
+            self._succession.lose("it was no longer wanted")
             return
-        registered = self._job.registered_incarnation(self._worker_id) is not None
-        if state.phase is PodPhase.DONE and not registered:
+        if state.phase is PodPhase.DONE and not self._succession.takes_part:
             self._forget_pod()
             if not self._being_deleted:
-                _logger.info("worker %d has left the job", self._worker_id)
-                self._let_go_of = True
-                self.due_s = self._clock() + _TRY_AGAIN_S
+                self._succession.let_go()
             return
-        kind = EndKind.LOSS if state.phase is PodPhase.LOST else EndKind.CRASH
+        is_loss = state.phase is PodPhase.LOST or state.being_deleted
+        kind = EndKind.LOSS if is_loss else EndKind.CRASH
         self._end_of(kind, f"it {state.why}")
 
     def _end_of(self, kind: EndKind, description: str) -> None:
         name = self.pod
         self._forget_pod()
-        pause_s = self._policy.ended(self._clock(), kind)
-        if pause_s is None:
-            self._lose(description)
+        loss = self._succession.ended(kind, description)
+        if loss is None:
             self._job.fail(
-                f"{self._times_crashed()}: worker {self._worker_id}: {description}; its log: "
-                f"kubectl logs {name}"
+                f"{self._succession.times_crashed}: worker {self._worker_id}: {description}; "
+                f"its log: kubectl logs {name}"
             )
             return
-        if kind is EndKind.CRASH:
-            description += f" ({self._times_crashed()})"
-        self.due_s = self._clock() + pause_s
-        self._lose(description)
         if self.leaving:
-            _logger.info("worker %d has left: %s", self._worker_id, description)
+            _logger.info("worker %d has left: %s", self._worker_id, loss.description)
             return
         _logger.warning(
             "worker %d is lost: %s; another pod is ordered %s; its log: kubectl logs %s",
             self._worker_id,
-            description,
-            f"in {pause_s:.0f} s" if pause_s else "now",
+            loss.description,
+            loss.successor_starts,
             name,
         )
 
     def _forget_pod(self) -> None:
         """The last pod that has ended is kept, for its log, and the one before is not."""
         if self._held is not None and self._held.exists:
-            if self._ended_pod:
-                self._orders.delete(self._ended_pod)
-            self._ended_pod = self._held.name
+            if self._worker_id in self._kept:
+                self._orders.delete(self._kept[self._worker_id])
+            self._kept[self._worker_id] = self._held.name
         self._held = None
-
-    def _lose(self, description: str) -> None:
-        # A pod may end before its worker takes part.
-        if self._job.registered_incarnation(self._worker_id) is not None:
-            self._job.lose(self._worker_id, description)
-
-    def _times_crashed(self) -> str:
-        return f"crash {self._policy.crashes}, --max_worker_restarts {self._policy.max_crashes}"
 
 
 def _grace_s(pod: Pod | None) -> float:

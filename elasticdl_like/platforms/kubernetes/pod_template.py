@@ -87,10 +87,9 @@ class _Mounts:
         self.mounts: list[dict[str, Any]] = []
 
     def add(self, name: str, source: dict[str, Any], mount_path: str, **mount: Any) -> None:
-        """Adds a volume; None and "" among the attributes of the mount are left out."""
+        """Adds a volume of its own, and its mount."""
         self.volumes.append({"name": name, **source})
-        further = {key: value for key, value in mount.items() if value}
-        self.mounts.append({"name": name, "mountPath": mount_path, **further})
+        self._mount(name, mount_path, **mount)
 
     def empty(self, name: str, mount_path: str, medium: str = "") -> None:
         """Adds a directory that is empty at first and lives as long as the pod."""
@@ -106,17 +105,34 @@ class _Mounts:
 
     def outside(self, name: str, volume: Volume, mount_path: str) -> None:
         """Adds a place outside the pod."""
-        source: dict[str, Any]
         if volume.claim_name:
-            claim: dict[str, Any] = {"claimName": volume.claim_name}
-            source = {"persistentVolumeClaim": claim}
-            if volume.read_only:
-                claim["readOnly"] = True
+            name = self._claim(name, volume)
         else:
             source = {"hostPath": {"path": volume.host_path}}
             if volume.host_path_type:
                 source["hostPath"]["type"] = volume.host_path_type
-        self.add(name, source, mount_path, subPath=volume.sub_path, readOnly=volume.read_only)
+            self.volumes.append({"name": name, **source})
+        self._mount(name, mount_path, subPath=volume.sub_path, readOnly=volume.read_only)
+
+    def _claim(self, name: str, volume: Volume) -> str:
+        """Returns the name of the one volume of a claim: nodes wait for ever for a second one.
+
+        It is read-only as a whole, which some storage wants of all but one node, if each place is.
+        """
+        for each in self.volumes:
+            claim = each.get("persistentVolumeClaim", {})
+            if claim.get("claimName") == volume.claim_name:
+                if not volume.read_only:
+                    claim.pop("readOnly", None)
+                return str(each["name"])
+        claim = {"claimName": volume.claim_name} | ({"readOnly": True} if volume.read_only else {})
+        self.volumes.append({"name": name, "persistentVolumeClaim": claim})
+        return name
+
+    def _mount(self, name: str, mount_path: str, **mount: Any) -> None:
+        """Adds a mount; None, False and "" among its attributes are left out."""
+        further = {key: value for key, value in mount.items() if value}
+        self.mounts.append({"name": name, "mountPath": mount_path, **further})
 
 
 def _config_items() -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import queue
@@ -19,21 +20,22 @@ from elasticdl_like.job_directory import JobDirectory, JobState
 from elasticdl_like.master.main import Master, MasterConfig, run_master
 from elasticdl_like.master.progress import JobStatus
 from elasticdl_like.master.reports import load_status
+from elasticdl_like.master.trained_model import with_trained_model
 from elasticdl_like.platforms.kubernetes import places
 from elasticdl_like.platforms.kubernetes.client import Cluster
 from elasticdl_like.platforms.kubernetes.fleet import FleetLimits, PodFleet
+from elasticdl_like.platforms.kubernetes.job_owner import belongs_to, give_to
 from elasticdl_like.platforms.kubernetes.manifests import owner_reference, worker_pod
 from elasticdl_like.platforms.kubernetes.pod_orders import Answer, ClusterOrders
 from elasticdl_like.platforms.kubernetes.settings import KubernetesSettings
 from elasticdl_like.platforms.kubernetes.watch import PodChange, PodWatch
+from elasticdl_like.window.server import WindowConfig, serve_window
 
 _logger = logging.getLogger(__name__)
 
 _TICK_S = 0.1
 _GOODBYE_S = 10.0
 _ANY_ADDRESS = "0.0.0.0"
-# In the job directory: whose it is. Another job of the same name may find it on the same volume.
-_ROOT_FILE = "kubernetes_root"
 
 
 class AskedToEnd:
@@ -93,8 +95,12 @@ def run_kubernetes_master(
         ElasticdlError: the job could not be started.
     """
     secret = Path(places.SECRET_DIRECTORY)
+    directory = Path(places.job_directory(name))
+    # An earlier job is removed once, and not what a master before this one has done of this job.
+    overwrite = settings.run.overwrite and not belongs_to(directory, root_uid)
     master_config = MasterConfig(
-        job_directory=Path(places.job_directory(name)),
+        job_directory=directory,
+        overwrite=overwrite,
         host=_ANY_ADDRESS,
         port=places.MASTER_PORT,
         tls=TlsConfig(
@@ -106,10 +112,19 @@ def run_kubernetes_master(
     )
     owner = owner_reference(name, root_uid)
     news: queue.SimpleQueue[PodChange | Answer] = queue.SimpleQueue()
-    with run_master(config, master_config) as master:
+    config = with_trained_model(config, JobDirectory(directory), overwrite)
+    # On loopback: seen by those who may forward a port of the pod, and by nobody else.
+    window = WindowConfig(port=places.STATUS_PAGE_PORT)
+    with run_master(config, master_config) as master, serve_window(master, window):
+        _logger.info(
+            "to see it: kubectl port-forward --namespace %s job/%s %d",
+            settings.namespace,
+            name,
+            places.STATUS_PAGE_PORT,
+        )
         # Its certificate is for names, not for any address.
         master.directory.save_endpoint(f"localhost:{places.MASTER_PORT}")
-        (master.directory.path / _ROOT_FILE).write_text(root_uid, encoding="ascii")
+        give_to(directory, root_uid)
         job = master.job
         selector = places.pod_selector(name, places.WORKER_ROLE)
         with ClusterOrders(
@@ -118,6 +133,7 @@ def run_kubernetes_master(
                 settings, name, owner, worker_id, incarnation
             ),
             news.put,
+            time.monotonic,
         ) as orders:
             fleet = PodFleet(
                 job,
@@ -134,7 +150,6 @@ def run_kubernetes_master(
                     fleet.watch()
                     master.tick()
                     on_progress(job.status())
-                    time.sleep(_TICK_S)
                 if not asked_to_end:
                     _see_off(master, fleet, news)
         _logger.info("requests to Kubernetes: %s", json.dumps(cluster.calls, sort_keys=True))
@@ -148,11 +163,15 @@ def wait_for_predecessor(name: str, asked_to_end: AskedToEnd) -> None:
 
     The cluster starts another master pod when the last one begins to end, and not when it has.
     """
-    directory = JobDirectory(Path(places.job_directory(name)))
-    if directory.in_use():
+    if has_another_master(name):
         _logger.info("the job directory is in use by the master before this one; waiting for it")
-    while directory.in_use() and not asked_to_end:
+    while has_another_master(name) and not asked_to_end:
         time.sleep(_TICK_S)
+
+
+def has_another_master(name: str) -> bool:
+    """Returns whether a master has the job directory that is not of this process."""
+    return JobDirectory(Path(places.job_directory(name))).in_use()
 
 
 def had_finished(name: str, root_uid: str) -> bool:
@@ -162,28 +181,27 @@ def had_finished(name: str, root_uid: str) -> bool:
         ElasticdlError: the job directory cannot be read.
     """
     directory = Path(places.job_directory(name))
-    root = directory / _ROOT_FILE
-    if not root.exists() or root.read_text(encoding="ascii") != root_uid:
-        return False
-    return bool(load_status(directory)["state"] == JobState.FINISHED)
+    return belongs_to(directory, root_uid) and bool(
+        load_status(directory)["state"] == JobState.FINISHED
+    )
 
 
 def _see_off(master: Master, fleet: PodFleet, news: queue.SimpleQueue[PodChange | Answer]) -> None:
     """Answers workers until they know that the job is over, and ends those that do not go."""
     master.save()
+    fleet.dismiss()
     deadline_s = time.monotonic() + _GOODBYE_S
     while fleet.pods and time.monotonic() < deadline_s:
         _take(news, fleet)
-        time.sleep(_TICK_S)
     fleet.end()
 
 
 def _take(news: queue.SimpleQueue[PodChange | Answer], fleet: PodFleet) -> None:
-    while True:
-        try:
+    """Waits for news, for a tick at most, and passes on what there is."""
+    with contextlib.suppress(queue.Empty):
+        fleet.note(news.get(timeout=_TICK_S))
+        while True:
             fleet.note(news.get_nowait())
-        except queue.Empty:
-            return
 
 
 def _most_pods(config: JobConfig) -> int:

@@ -97,12 +97,14 @@ class RunSettings:
         master_timeout_s: how long a worker waits for a silent master.
         journal_sync: "normal" or "full".
         allow_changed_data: go on although the data set has changed.
+        overwrite: remove what an earlier job of the same name has left, once.
     """
 
     max_worker_restarts: int = 3
     master_timeout_s: float = 600.0
     journal_sync: str = "normal"
     allow_changed_data: bool = False
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)

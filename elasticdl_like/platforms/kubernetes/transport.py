@@ -16,6 +16,8 @@ from elasticdl_like.errors import ClusterError, ClusterUnavailableError, ConfigE
 
 _CONNECT_TIMEOUT_S = 5.0
 _READ_TIMEOUT_S = 20.0
+_UNAUTHORIZED = 401
+_CONFLICT = 409
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 # A network that drops packets in silence is noticed after 25 s, without a request more.
@@ -194,6 +196,7 @@ def load_configuration(context: str | None = None) -> Any:
     """
     try:
         from kubernetes.client import Configuration
+        from yaml import YAMLError
 
         from kubernetes import config
     except ImportError as error:
@@ -211,6 +214,12 @@ def load_configuration(context: str | None = None) -> Any:
             f"no Kubernetes cluster is configured ({error}); set KUBECONFIG, or write "
             "~/.kube/config"
         ) from error
+    except (YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        # The client takes for granted that the file is in order.
+        raise ConfigError(
+            f"the kubeconfig cannot be read ({' '.join(str(error).split())}); it is what "
+            "KUBECONFIG names, or ~/.kube/config"
+        ) from error
     return configuration
 
 
@@ -222,10 +231,16 @@ def refusal(what: str, status: int, answer: bytes) -> ClusterError | ClusterUnav
         status: of HTTP.
         answer: the body.
     """
+    reason = ""
     try:
-        message = json.loads(answer)["message"]
+        plain = json.loads(answer)
+        message, reason = plain["message"], plain.get("reason", "")
     except (ValueError, KeyError, TypeError):
         message = answer.decode("utf-8", "replace").strip()[:200] or "no reason given"
-    if status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR:
+    if status == _UNAUTHORIZED:
+        message += "; the credentials are wrong, or have expired"
+    # Not that there is one already: others counted on the same quota at the same time.
+    is_race = status == _CONFLICT and reason == "Conflict"
+    if status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR or is_race:
         return ClusterUnavailableError(f"cannot {what}: {message} ({status})")
     return ClusterError(f"cannot {what}: {message}", status)

@@ -13,7 +13,10 @@ _NAMES = frozenset({"claim_name", "host_path", "mount_path", "sub_path", "read_o
 _HOST_PATH_TYPES = ("Directory", "DirectoryOrCreate")
 _BOOLEANS = {"true": True, "false": False}
 # What the pods have there already, and what is below or above it.
-_TAKEN = tuple(PurePosixPath(path) for path in ("/elasticdl", "/tmp", "/dev", "/proc", "/sys"))
+_TAKEN = tuple(
+    PurePosixPath(path)
+    for path in ("/elasticdl", "/tmp", "/dev", "/proc", "/sys", "/var/run/secrets", "/run/secrets")
+)
 
 
 def parse_volumes(text: str, flag: str) -> tuple[Volume, ...]:
@@ -108,5 +111,6 @@ def _volume(text: str, flag: str) -> Volume:
 
 
 def _check_absolute(path: str, what: str) -> None:
-    if not path.startswith("/") or ".." in PurePosixPath(path).parts or ":" in path:
-        raise ConfigError(f"{what} {path!r} is not an absolute path without '..' and ':'")
+    strange = path.startswith("//") or ".." in PurePosixPath(path).parts or ":" in path
+    if strange or not path.startswith("/"):
+        raise ConfigError(f"{what} {path!r} is not an absolute path without '..', '//' and ':'")

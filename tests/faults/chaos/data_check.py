@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from elasticdl_like.job_directory import JobDirectory
+from elasticdl_like.master.core_codec import core_from_plain
 from elasticdl_like.master.events import decode_event
-from elasticdl_like.master.job_core import JobCore
 from elasticdl_like.master.journal import Journal
 from elasticdl_like.ordering import position_order
 from elasticdl_like.tasks import Interval, Lease, LeaseReply, LeaseRequest
@@ -102,7 +102,7 @@ def counted_in_journal(job: Path) -> list[CountedStep] | None:
         tables, snapshot, entries = journal.tables(), journal.snapshot(), list(journal.events())
     finally:
         journal.close()
-    core = JobCore.from_plain(tables, snapshot, 0.0)
+    core = core_from_plain(tables, snapshot, 0.0)
     if core.queue.last_step:
         return None
     counted = []

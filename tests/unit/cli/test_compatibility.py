@@ -7,13 +7,9 @@ from types import ModuleType
 
 import pytest
 
-from elasticdl_like.cli.compatibility import (
-    FLAGS,
-    MODEL_NAMES,
-    ElasticdlFlag,
-    ModelName,
-    Verdict,
-)
+from elasticdl_like.cli.compatibility.entries import ElasticdlFlag, ModelName, Verdict
+from elasticdl_like.cli.compatibility.flags import FLAGS
+from elasticdl_like.cli.compatibility.model_names import MODEL_NAMES
 
 GENERATOR = Path(__file__).parents[3] / "docs" / "generate.py"
 FLAG = {flag.name: flag for flag in FLAGS}

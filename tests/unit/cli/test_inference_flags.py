@@ -108,7 +108,7 @@ def test_a_job_that_goes_on_keeps_its_checkpoint(
     newer = checkpoint(directory / "checkpoints", 30)
     monkeypatch.setattr("elasticdl_like.job_directory.JobDirectory.has_job", lambda _: True)
     monkeypatch.setattr(
-        "elasticdl_like.master.recovery.load_core", lambda _: SimpleNamespace(config=before)
+        "elasticdl_like.master.trained_model.load_core", lambda _: SimpleNamespace(config=before)
     )
     assert evaluation(*words) == before
     assert evaluation(*words, "--overwrite").inference.checkpoint == str(newer)

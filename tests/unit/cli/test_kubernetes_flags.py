@@ -185,6 +185,10 @@ def test_submitting_needs_a_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     [
         ((), "give --job_volume claim_name=…, or --checkpoint_dir in a --volume"),
         (("--image_name", " "), "--image_name is missing"),
+        (("--image_name", "a b"), "--image_name 'a b' is no name of an image"),
+        (("--worker_image", "Team/a"), "--worker_image 'Team/a' is no name of an image"),
+        (("--service_account_name", "a,b"), "--service_account_name a,b: there is one master"),
+        (("--labels", "job-name=x"), "the label job-name is set by elasticdl"),
         (("--namespace", "My_Team"), "--namespace 'My_Team'"),
         (("--worker_resource_request", "memory=4GB"), "--worker_resource_request: memory=4GB"),
         (("--master_pod_priority", "high=0.5"), "there is one master"),
@@ -207,6 +211,11 @@ def test_submitting_needs_a_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_a_wrong_value_is_refused_in_words(words: tuple[str, ...], message: str) -> None:
     volume = _JOB_VOLUME if words else ()
     assert message in refusal(*volume, *words)
+
+
+def test_a_job_may_begin_anew_on_its_volume() -> None:
+    assert settings(*_JOB_VOLUME, "--overwrite").run.overwrite
+    assert not settings(*_JOB_VOLUME).run.overwrite
 
 
 def test_a_missing_model_file_is_refused() -> None:
@@ -259,9 +268,3 @@ def test_pods_run_commands_that_there_are(capsys: pytest.CaptureFixture[str]) ->
         program, name, *words = container["command"]
         assert program == "elasticdl"
         elasticdl.commands[name].make_context(name, words)
-
-
-@pytest.mark.parametrize("command", ["evaluate", "predict"])
-def test_other_commands_say_that_they_run_here(command: str) -> None:
-    with pytest.raises(ConfigError, match="Only `elasticdl train` runs on Kubernetes"):
-        run(command, "--image_name", "elasticdl:dev")

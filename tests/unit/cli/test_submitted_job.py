@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime
 import io
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,15 +20,11 @@ WRITTEN_S = 1_700_000_000.25
 
 
 @pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What appears on standard error."""
     text = io.StringIO()
     monkeypatch.setattr(output, "Console", lambda **options: Console(file=text, soft_wrap=True))
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield text
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    return text
 
 
 def test_lines_of_the_master_look_like_lines_of_this_process(screen: io.StringIO) -> None:

@@ -18,6 +18,8 @@ from elasticdl_like.config import (
     TrainingConfig,
     WorkersConfig,
 )
+from elasticdl_like.master.caller import Caller
+from elasticdl_like.master.core_codec import core_to_plain
 from elasticdl_like.master.job import Job
 from elasticdl_like.master.job_core import JobCore
 from elasticdl_like.master.journal import Journal
@@ -92,7 +94,7 @@ class Clock:
 
 def state_of(core: JobCore) -> str:
     """Returns the whole state in one string."""
-    return json.dumps(core.to_plain(), sort_keys=True)
+    return json.dumps(core_to_plain(core), sort_keys=True)
 
 
 class JobInDirectory:
@@ -150,7 +152,7 @@ class JobInDirectory:
         for number, table in enumerate(tables):
             self.journal.add_table(number, table)
         self.core = JobCore(config, TaskQueue(tables, plan), 30.0)
-        self.journal.save_snapshot(self.core.to_plain())
+        self.journal.save_snapshot(core_to_plain(self.core))
         self.job = Job(self.core, self.journal, clock)
 
     def restart(self) -> Job:
@@ -173,6 +175,10 @@ class Worker:
         self.worker_id, self.start = job.register(name, requested_id, f"host {name}")
         self.last = LeaseRequest(self.worker_id, name, 0, KEY)
 
+    @property
+    def caller(self) -> Caller:
+        return Caller(self.worker_id, self.name)
+
     def call(
         self,
         commits: Sequence[Commit] = (),
@@ -191,7 +197,7 @@ class Worker:
         return self.job.commit_and_lease(self.last)
 
     def beat(self, answered_sequence: int, held: Iterable[int]) -> None:
-        self.job.heartbeat(self.worker_id, self.name, answered_sequence, list(held))
+        self.job.heartbeat(self.caller, answered_sequence, list(held))
 
     def leave(self, failure: str = "") -> None:
         self.job.leave(self.worker_id, self.name, failure)

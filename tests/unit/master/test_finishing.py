@@ -29,6 +29,7 @@ from elasticdl_like.config import (
 )
 from elasticdl_like.errors import InvalidRequestError, JobFailedError, UnknownWorkerError
 from elasticdl_like.job_directory import JobState
+from elasticdl_like.master.core_codec import core_to_plain
 from elasticdl_like.master.job_core import JobCore
 from elasticdl_like.master.plan import Plan
 from elasticdl_like.master.task_queue import TaskQueue
@@ -72,19 +73,19 @@ def make_job(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator
 
 
 def finish(worker: Worker, key: EpochKey) -> FinishReply:
-    return worker.job.finishing.finish_epoch(worker.worker_id, worker.name, key)
+    return worker.job.finishing.finish_epoch(worker.caller, key)
 
 
 def begin(worker: Worker, state: str) -> str:
-    return worker.job.finishing.begin_output(worker.worker_id, worker.name, state)
+    return worker.job.finishing.begin_output(worker.caller, state)
 
 
 def end_output(worker: Worker) -> None:
-    worker.job.finishing.report_output(worker.worker_id, worker.name, PREDICTED)
+    worker.job.finishing.report_output(worker.caller, PREDICTED)
 
 
 def report(worker: Worker, key: EpochKey = EVALUATED, loss: float = 0.5) -> None:
-    worker.job.finishing.report_evaluation(worker.worker_id, worker.name, key, {"loss": loss})
+    worker.job.finishing.report_evaluation(worker.caller, key, {"loss": loss})
 
 
 def summed(step: int, leases: Sequence[Lease], *sums: float) -> Commit:
@@ -205,7 +206,7 @@ def test_sums_survive_the_master_bit_by_bit(make_job: MakeJob, by: str) -> None:
     sums = finish(worker, EVALUATED).sums
     assert sums == (0.1 + 1e300 + 5e-324, -0.1 - 1e300 - 5e-324)
     if by == "a snapshot":
-        one.journal.save_snapshot(one.core.to_plain())
+        one.journal.save_snapshot(core_to_plain(one.core))
     one.job.flush()
     worker.job = one.restart()
     assert finish(worker, EVALUATED) == FinishReply(Finish.FINISH, sums)
@@ -307,7 +308,7 @@ def test_what_a_job_does_not_do_is_refused(make_job: MakeJob) -> None:
                 finish(worker, PREDICTED)
         if TaskType(kind if kind is not JobKind.DATA else "training") is not TaskType.TRAINING:
             with pytest.raises(InvalidRequestError, match="is not ended early"):
-                worker.job.stop_training(worker.worker_id, worker.name, "enough")
+                worker.job.stop_training(worker.caller, "enough")
         worker.job.fail("over")
         with pytest.raises(JobFailedError):
             finish(worker, EVALUATED)

@@ -14,6 +14,7 @@ from elasticdl_like.errors import (
     UnknownWorkerError,
 )
 from elasticdl_like.job_directory import JobState
+from elasticdl_like.master.caller import Caller
 from elasticdl_like.master.job import Job
 from elasticdl_like.tasks import Answer, Commit, EpochKey, Interval, LeaseRequest, Shard, TaskType
 
@@ -104,10 +105,10 @@ def test_an_unknown_worker_is_told_so_by_every_call(make_job: MakeJob, tmp_path:
     for worker_id, incarnation in ((7, "known"), (0, "impostor")):
         for call in (
             lambda who: job.commit_and_lease(LeaseRequest(*who, 1, KEY, max_leases=1)),
-            lambda who: job.heartbeat(*who, 0, []),
-            lambda who: job.finishing.report_evaluation(*who, KEY, {}),
-            lambda who: job.publications.publish(*who, tmp_path / "new", tmp_path / "old"),
-            lambda who: job.stop_training(*who, ""),
+            lambda who: job.heartbeat(Caller(*who), 0, []),
+            lambda who: job.finishing.report_evaluation(Caller(*who), KEY, {}),
+            lambda who: job.publications.publish(Caller(*who), tmp_path / "new", tmp_path / "old"),
+            lambda who: job.stop_training(Caller(*who), ""),
             lambda who: job.leave(*who, "bad"),
         ):
             with pytest.raises(UnknownWorkerError, match=f"worker {worker_id} "):
@@ -150,9 +151,9 @@ def test_an_evaluation_is_kept_once(make_job: MakeJob) -> None:
     job = make_job()
     Worker(job)
     keys = [EpochKey(TaskType.EVALUATION, 0, step) for step in (10, 20)]
-    job.finishing.report_evaluation(0, "w", keys[0], {"accuracy": 0.5})
-    job.finishing.report_evaluation(0, "w", keys[1], {"accuracy": 0.6})
-    job.finishing.report_evaluation(0, "w", keys[1], {"accuracy": 0.7})
+    job.finishing.report_evaluation(Caller(0, "w"), keys[0], {"accuracy": 0.5})
+    job.finishing.report_evaluation(Caller(0, "w"), keys[1], {"accuracy": 0.6})
+    job.finishing.report_evaluation(Caller(0, "w"), keys[1], {"accuracy": 0.7})
     assert [each.to_plain() for each in job.status().evaluations] == [
         {"epoch": 0, "step": 10, "metrics": {"accuracy": 0.5}},
         {"epoch": 0, "step": 20, "metrics": {"accuracy": 0.7}},
@@ -166,7 +167,7 @@ def test_stop_training(make_job: MakeJob) -> None:
     job = make_job()
     worker = Worker(job)
     leases = worker.call(max_leases=1).leases
-    job.stop_training(0, "w", "enough")
+    job.stop_training(Caller(0, "w"), "enough")
     assert worker.call([whole(1, leases)]).answer is Answer.END
     assert account(job)["committed"] == 4
     assert job.state is JobState.RUNNING
@@ -398,7 +399,7 @@ def test_the_newest_seconds_of_a_worker_are_in_the_status(
     assert (told.seconds_spent, told.time_shares, told.starvation) == ({}, None, "")
 
     def beat(**seconds: float) -> None:
-        job.heartbeat(worker.worker_id, worker.name, 0, [], seconds)
+        job.heartbeat(worker.caller, 0, [], seconds)
 
     for second in range(1, 101):
         clock.now_s += 1

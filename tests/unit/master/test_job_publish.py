@@ -20,6 +20,7 @@ from elasticdl_like.errors import (
     UnknownWorkerError,
 )
 from elasticdl_like.job_directory import JobState
+from elasticdl_like.master.caller import Caller
 from elasticdl_like.master.checkpoints import read_position
 from elasticdl_like.tasks import Answer, Commit
 
@@ -53,7 +54,7 @@ def test_publish_renames_in_the_place_of_the_job(make_job: MakeJob, tmp_path: Pa
     Worker(job)
     for content in ("first", "second"):
         (tmp_path / ".new").write_text(content)
-        job.publications.publish(0, "w", tmp_path / ".new", tmp_path / "published")
+        job.publications.publish(Caller(0, "w"), tmp_path / ".new", tmp_path / "published")
         assert [path.name for path in tmp_path.iterdir()] == ["published"]
         assert (tmp_path / "published").read_text() == content
 
@@ -64,7 +65,7 @@ def test_publish_replaces_a_directory(make_job: MakeJob, tmp_path: Path) -> None
     for content in ("first", "second"):
         (tmp_path / ".new").mkdir()
         (tmp_path / ".new" / content).write_text("")
-        job.publications.publish(0, "w", tmp_path / ".new", tmp_path / "model")
+        job.publications.publish(Caller(0, "w"), tmp_path / ".new", tmp_path / "model")
         assert [path.name for path in tmp_path.iterdir()] == ["model"]
         assert [path.name for path in (tmp_path / "model").iterdir()] == [content]
 
@@ -89,7 +90,7 @@ def test_publish_goes_nowhere_else(
     job = make_job(output=str(tmp_path / "output")).job
     Worker(job)
     with pytest.raises(InvalidRequestError, match="not a place that this job writes to"):
-        job.publications.publish(0, "w", tmp_path / written, tmp_path / published)
+        job.publications.publish(Caller(0, "w"), tmp_path / written, tmp_path / published)
     assert (tmp_path / written).read_text() == "content"
     assert not (tmp_path / published).exists()
 
@@ -98,14 +99,14 @@ def test_a_job_without_places_publishes_nothing(make_job: MakeJob) -> None:
     job = make_job().job
     Worker(job)
     with pytest.raises(InvalidRequestError):
-        job.publications.publish(0, "w", Path("new"), Path("model"))
+        job.publications.publish(Caller(0, "w"), Path("new"), Path("model"))
 
 
 def test_a_rename_that_fails(make_job: MakeJob, tmp_path: Path) -> None:
     job = make_job(output=str(tmp_path)).job
     Worker(job)
     with pytest.raises(JobDirectoryError, match=r"cannot be renamed to.*No such file"):
-        job.publications.publish(0, "w", tmp_path / "never written", tmp_path / "model")
+        job.publications.publish(Caller(0, "w"), tmp_path / "never written", tmp_path / "model")
 
 
 def test_a_publication_that_is_asked_for_again_after_a_restart(
@@ -116,7 +117,7 @@ def test_a_publication_that_is_asked_for_again_after_a_restart(
     (tmp_path / ".new").write_text("model")
     one.job.flush()
     for _ in range(2):
-        one.job.publications.publish(0, "w", tmp_path / ".new", tmp_path / "model")
+        one.job.publications.publish(Caller(0, "w"), tmp_path / ".new", tmp_path / "model")
         one.restart()
     assert (tmp_path / "model").read_text() == "model"
 
@@ -145,9 +146,7 @@ FILES = {"weights": (7, hashlib.sha256(b"weights").hexdigest())}
 
 def publish(one: JobInDirectory, step: int, worker: Worker) -> Path:
     written = write(one, step, worker.name)
-    return one.job.publications.publish_checkpoint(
-        worker.worker_id, worker.name, written, step, FILES
-    )
+    return one.job.publications.publish_checkpoint(worker.caller, written, step, FILES)
 
 
 def names(one: JobInDirectory) -> list[str]:
@@ -183,7 +182,7 @@ def test_asked_for_again_it_is_the_same_checkpoint(make_job: MakeJob) -> None:
     before = (published / "manifest.json").read_bytes()
     for _ in range(2):
         again = one.job.publications.publish_checkpoint(
-            0, "w", write(one, 9).with_name(".checkpoint-5.w"), 5, {}
+            Caller(0, "w"), write(one, 9).with_name(".checkpoint-5.w"), 5, {}
         )
         assert again == published
         shutil.rmtree(published.parent / ".checkpoint-000000009.w")
@@ -211,7 +210,7 @@ def test_only_what_a_worker_writes_there_becomes_a_checkpoint(
     worker = Worker(one.job)
     mark(worker, 5)
     with pytest.raises(InvalidRequestError, match="is not where this job writes checkpoints to"):
-        one.job.publications.publish_checkpoint(0, "w", one.path.parent / written, 5, FILES)
+        one.job.publications.publish_checkpoint(Caller(0, "w"), one.path.parent / written, 5, FILES)
 
 
 def test_what_was_never_written(make_job: MakeJob) -> None:
@@ -219,7 +218,7 @@ def test_what_was_never_written(make_job: MakeJob) -> None:
     mark(Worker(one.job), 5)
     written = Path(one.job.config.checkpoint.directory) / ".checkpoint-000000005.w"
     with pytest.raises(JobDirectoryError, match="cannot be published as"):
-        one.job.publications.publish_checkpoint(0, "w", written, 5, FILES)
+        one.job.publications.publish_checkpoint(Caller(0, "w"), written, 5, FILES)
     assert account(one.job)["committed"] == 4
 
 
@@ -272,7 +271,7 @@ def test_without_a_checkpoint_from_the_beginning(make_job: MakeJob) -> None:
     worker = Worker(one.job)
     mark(worker, 3)
     worker.call()
-    one.job.finishing.report_evaluation(0, "w", evaluation(3), {"loss": 0.5})
+    one.job.finishing.report_evaluation(Caller(0, "w"), evaluation(3), {"loss": 0.5})
     one.job.lose(0, "gone")
     assert (account(one.job)["committed"], account(one.job)["leases_lost"]) == (0, 2)
     assert one.job.status().evaluations == ()
@@ -304,7 +303,9 @@ def test_the_last_result_and_the_evaluations_up_to_the_step_stay(make_job: MakeJ
     publish(one, 1, worker)
     for step in (1, 2):
         worker.call([whole(step, worker.call(key=evaluation(step)).leases)], key=evaluation(step))
-        one.job.finishing.report_evaluation(0, "w", evaluation(step), {"accuracy": step / 10})
+        one.job.finishing.report_evaluation(
+            Caller(0, "w"), evaluation(step), {"accuracy": step / 10}
+        )
     one.job.lose(0, "gone")
     start = Worker(one.job, "second").start
     assert (start.evaluated, start.metrics) == (evaluation(1), {"accuracy": 0.1})

@@ -21,6 +21,8 @@ from elasticdl_like.errors import (
     UnknownWorkerError,
 )
 from elasticdl_like.job_directory import JobState
+from elasticdl_like.master.caller import Caller
+from elasticdl_like.master.core_codec import core_to_plain
 from elasticdl_like.rounds import AgentPhase, Order, RoundOrder
 from elasticdl_like.tasks import (
     Answer,
@@ -216,26 +218,25 @@ def test_calls_of_a_round_that_is_over_are_refused(make_job: MakeJob, tmp_path: 
     finishing, publications = one.job.finishing, one.job.publications
     for number in (0, 2):
         request = LeaseRequest(0, "w0", 1, training(0), round=number)
+        caller = Caller(0, "w0", number)
         for call in (
             lambda request=request: one.job.commit_and_lease(request),
-            lambda number=number: one.job.heartbeat(0, "w0", 0, [], round_number=number),
-            lambda number=number: finishing.report_evaluation(0, "w0", evaluation(1), {}, number),
-            lambda number=number: finishing.finish_epoch(0, "w0", evaluation(1), number),
-            lambda number=number: publications.publish(
-                0, "w0", tmp_path / "a", tmp_path / "b", number
-            ),
-            lambda number=number: publications.publish_checkpoint(0, "w0", written, 1, {}, number),
-            lambda number=number: one.job.stop_training(0, "w0", "", number),
+            lambda caller=caller: one.job.heartbeat(caller, 0, []),
+            lambda caller=caller: finishing.report_evaluation(caller, evaluation(1), {}),
+            lambda caller=caller: finishing.finish_epoch(caller, evaluation(1)),
+            lambda caller=caller: publications.publish(caller, tmp_path / "a", tmp_path / "b"),
+            lambda caller=caller: publications.publish_checkpoint(caller, written, 1, {}),
+            lambda caller=caller: one.job.stop_training(caller, ""),
         ):
             with pytest.raises(RoundOverError, match=f"worker 0 trains in round {number}, which"):
                 call()
-    one.job.heartbeat(0, "w0", 0, [], round_number=1)
+    one.job.heartbeat(Caller(0, "w0", 1), 0, [])
     one.job.lose(1, "gone")
     poll(workers[0], times=1)
     assert workers[0].call().answer is Answer.LEASED  # its round is ending, but not over
     workers[0].tell()
     with pytest.raises(RoundOverError):
-        one.job.heartbeat(0, "w0", 0, [], round_number=1)
+        one.job.heartbeat(Caller(0, "w0", 1), 0, [])
 
 
 def test_requests_are_numbered_anew_in_each_round(make_job: MakeJob) -> None:
@@ -255,7 +256,7 @@ def test_a_heartbeat_takes_no_leases_back(make_job: MakeJob) -> None:
     one = make_job()
     workers = begin(one, 2)
     workers[0].call(max_leases=2)
-    one.job.heartbeat(0, "w0", 1, [], {"training": 1.0}, round_number=1)
+    one.job.heartbeat(Caller(0, "w0", 1), 1, [], {"training": 1.0})
     assert account(one.job)["leased"] == 8
     assert one.job.status().workers[0].seconds_spent == {"training": 1.0}
 
@@ -336,7 +337,7 @@ def mark_and_publish(one: JobInDirectory, workers: list[RoundWorker], step: int)
     for worker in workers:
         worker.call(max_leases=0)
     number = workers[0].report.round
-    return one.job.publications.publish_checkpoint(0, "w0", written, step, {}, number)
+    return one.job.publications.publish_checkpoint(Caller(0, "w0", number), written, step, {})
 
 
 def test_a_checkpoint_waits_until_its_step_is_firm(make_job: MakeJob) -> None:
@@ -348,13 +349,13 @@ def test_a_checkpoint_waits_until_its_step_is_firm(make_job: MakeJob) -> None:
     written = Path(one.job.config.checkpoint.directory) / ".checkpoint-1.w0"
     written.mkdir(parents=True)
     with pytest.raises(RetryableError, match="step 1 is not known to be finished by all"):
-        one.job.publications.publish_checkpoint(0, "w0", written, 1, {}, 1)
+        one.job.publications.publish_checkpoint(Caller(0, "w0", 1), written, 1, {})
     workers[1].finish(1, leases)
     workers[1].call([whole(1, leases[1])], 0)
-    published = one.job.publications.publish_checkpoint(0, "w0", written, 1, {}, 1)
+    published = one.job.publications.publish_checkpoint(Caller(0, "w0", 1), written, 1, {})
     assert (published / "manifest.json").exists()
     with pytest.raises(InvalidRequestError, match="step 0 has no mark"):
-        one.job.publications.publish_checkpoint(0, "w0", written, 0, {}, 1)
+        one.job.publications.publish_checkpoint(Caller(0, "w0", 1), written, 0, {})
 
 
 def test_what_was_being_written_is_removed_with_the_round(make_job: MakeJob) -> None:
@@ -408,7 +409,7 @@ def test_a_silent_worker_is_lost_at_once(make_job: MakeJob, clock: Clock, superv
     tick(one, clock, 30, workers[0])
     assert one.job.hung_workers() == []
     # What its trainer says is not what keeps it in.
-    one.job.heartbeat(1, "w1", 0, [], round_number=1)
+    one.job.heartbeat(Caller(1, "w1", 1), 0, [])
     tick(one, clock, 3, workers[0])
     assert [each.worker_id for each in one.job.status().workers] == [0]
     assert workers[0].report.round == 2
@@ -447,7 +448,7 @@ def test_everything_is_in_the_journal(make_job: MakeJob) -> None:
     one.job.lose(2, "gone")
     check(one, *workers)
     poll(*workers[:2], times=1)
-    one.journal.save_snapshot(one.core.to_plain())
+    one.journal.save_snapshot(core_to_plain(one.core))
     check(one, *workers)
     poll(*workers[:2])
     check(one, *workers)
@@ -500,13 +501,13 @@ def test_all_members_evaluate_and_one_finishes(make_job: MakeJob) -> None:
     assert [len(mine) for mine in leases] == [2, 1]
     for worker, mine in zip(workers, leases, strict=True):
         ask = one.job.finishing.finish_epoch
-        assert ask(worker.worker_id, worker.name, key, 1).finish is Finish.WAIT
+        assert ask(Caller(worker.worker_id, worker.name, 1), key).finish is Finish.WAIT
         worker.call([replace(whole(0, mine), sums=(float(len(mine)),))], 0, key)
     check(one, *workers)
     ask = one.job.finishing.finish_epoch
-    assert ask(1, "w1", key, 1) == FinishReply(Finish.FINISH, (3.0,))
-    one.job.finishing.report_evaluation(0, "w0", key, {"loss": 0.5}, 1)
-    assert ask(1, "w1", key, 1) == FinishReply(Finish.DONE)
+    assert ask(Caller(1, "w1", 1), key) == FinishReply(Finish.FINISH, (3.0,))
+    one.job.finishing.report_evaluation(Caller(0, "w0", 1), key, {"loss": 0.5})
+    assert ask(Caller(1, "w1", 1), key) == FinishReply(Finish.DONE)
 
 
 def test_leases_to_evaluate_go_back_and_those_to_train_stay(make_job: MakeJob) -> None:
@@ -515,7 +516,7 @@ def test_leases_to_evaluate_go_back_and_those_to_train_stay(make_job: MakeJob) -
     workers[0].call()
     workers[0].call(key=evaluation(0))
     before = [account(one.job, number)["leased"] for number in (0, 1)]
-    one.job.heartbeat(0, "w0", workers[0].sequence, [], round_number=1)
+    one.job.heartbeat(Caller(0, "w0", 1), workers[0].sequence, [])
     after = [account(one.job, number)["leased"] for number in (0, 1)]
     assert (before[1], after) == (2, [before[0], 0])
     assert len(workers[1].call(key=evaluation(0)).leases) == 1
@@ -534,5 +535,5 @@ def test_an_unfinished_evaluation_is_dropped_with_its_round(make_job: MakeJob) -
     assert workers[0].plan is not None
     number = workers[0].plan.number
     assert number > 1
-    reply = one.job.finishing.finish_epoch(0, "w0", key, number)
+    reply = one.job.finishing.finish_epoch(Caller(0, "w0", number), key)
     assert reply == FinishReply(Finish.FINISH, (1.0,))

@@ -19,6 +19,7 @@ from round_worker import RoundWorker
 
 from elasticdl_like.config import WorkersConfig
 from elasticdl_like.job_directory import JobState
+from elasticdl_like.master.caller import Caller
 from elasticdl_like.rounds import AgentPhase
 from elasticdl_like.tasks import Answer, Commit, Lease, Shard
 
@@ -207,7 +208,7 @@ class JobRoundsMachine(RuleBasedStateMachine):
             worker.call(worker.commits, 0, training(worker.epoch))
             worker.commits = ()
         self.one.job.publications.publish_checkpoint(
-            chief.worker_id, chief.name, written, step, {}, chief.report.round
+            Caller(chief.worker_id, chief.name, chief.report.round), written, step, {}
         )
         self.checkpoints[step] = chief.model
 

@@ -32,6 +32,8 @@ from job_parts import (
 
 from elasticdl_like.config import InferenceConfig, JobKind
 from elasticdl_like.errors import InvalidRequestError, UnknownWorkerError
+from elasticdl_like.master.caller import Caller
+from elasticdl_like.master.core_codec import core_to_plain
 from elasticdl_like.prediction_outputs.files import OutputFolder
 from elasticdl_like.tasks import (
     Answer,
@@ -388,14 +390,14 @@ class JobMachine(RuleBasedStateMachine):
         written = directory / f".checkpoint-{step}.{self.names}"
         written.mkdir(parents=True)
         self.one.job.publications.publish_checkpoint(
-            member.worker.worker_id, member.worker.name, written, step, {}
+            Caller(member.worker.worker_id, member.worker.name), written, step, {}
         )
         self.published[step] = self.marked[step]
 
     @rule(snapshot=st.booleans())
     def restart(self, snapshot: bool = False) -> None:
         if snapshot:
-            self.one.journal.save_snapshot(self.one.core.to_plain())
+            self.one.journal.save_snapshot(core_to_plain(self.one.core))
         self.one.job.flush()
         before = state_of(self.one.core)
         job = self.one.restart()
@@ -430,7 +432,7 @@ class JobMachine(RuleBasedStateMachine):
     def finish(self, data: st.DataObject) -> None:
         worker, key = self.draw_member(data).worker, self.own(0)
         job = self.one.job
-        reply = job.finishing.finish_epoch(worker.worker_id, worker.name, key)
+        reply = job.finishing.finish_epoch(worker.caller, key)
         if not self.one.core.queue.ended:
             assert reply.finish is Finish.WAIT
         elif self.has_result:
@@ -439,7 +441,7 @@ class JobMachine(RuleBasedStateMachine):
             assert reply.finish is Finish.FINISH
             used = [record for _, record in self.log]
             assert reply.sums == (sums_of(used) if used else ())
-            job.finishing.report_evaluation(worker.worker_id, worker.name, key, {"loss": 0.5})
+            job.finishing.report_evaluation(worker.caller, key, {"loss": 0.5})
             self.has_result = True
         else:
             assert reply.finish is Finish.WAIT

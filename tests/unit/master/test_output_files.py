@@ -16,6 +16,7 @@ from elasticdl_like.config import DataConfig, InferenceConfig, JobConfig, JobKin
 from elasticdl_like.data_readers.recordio.writer import RecordIOWriter
 from elasticdl_like.errors import ConfigError, DataError, InvalidRequestError, JournalWriteError
 from elasticdl_like.job_directory import JobState
+from elasticdl_like.master.core_codec import core_to_plain
 from elasticdl_like.master.journal import Journal
 from elasticdl_like.master.main import MasterConfig, run_master
 from elasticdl_like.master.output_files import publish_until
@@ -56,7 +57,7 @@ class Parts:
 
 
 def finish(worker: Worker) -> Finish:
-    return worker.job.finishing.finish_epoch(worker.worker_id, worker.name, KEY).finish
+    return worker.job.finishing.finish_epoch(worker.caller, KEY).finish
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def test_the_next_master_publishes_what_is_left(one: JobInDirectory, parts: Part
     # The master before it got as far as this, and did not write it down.
     parts.folder.publish(names[0])
     if by == "a snapshot":
-        one.journal.save_snapshot(one.core.to_plain())
+        one.journal.save_snapshot(core_to_plain(one.core))
     one.job.flush()
     worker.job = one.restart()
     names.append(parts.predict(worker))

@@ -23,6 +23,7 @@ from round_worker import RoundWorker
 
 from elasticdl_like.config import WorkersConfig
 from elasticdl_like.job_directory import JobDirectory
+from elasticdl_like.master.caller import Caller
 from elasticdl_like.master.job import Job
 from elasticdl_like.master.record import JobRecord
 from elasticdl_like.master.record_files import RecordFiles
@@ -75,7 +76,9 @@ def test_the_life_of_a_job(alone: Recorded) -> None:
         leases = worker.call(max_leases=9, key=training(epoch)).leases
         alone.wait(1)
         worker.call([whole(epoch + 1, leases)], 0, training(epoch), loss=0.5)
-    alone.job.finishing.report_evaluation(0, "w", evaluation(3, 2), {"auc": 0.5, "loss": 0.25})
+    alone.job.finishing.report_evaluation(
+        Caller(0, "w"), evaluation(3, 2), {"auc": 0.5, "loss": 0.25}
+    )
     worker.leave()
     assert alone.told() == [
         ("job", "the job begins"),
@@ -110,7 +113,7 @@ def test_a_lost_worker_takes_the_job_back(alone: Recorded) -> None:
     worker.call([whole(1, leases)], 0)
     worker.call([], 0, training(1))
     alone.wait(1)
-    alone.job.finishing.report_evaluation(0, "w", evaluation(1), {"loss": 1.0})
+    alone.job.finishing.report_evaluation(Caller(0, "w"), evaluation(1), {"loss": 1.0})
     before = alone.job.view.events(0)[-1]["id"]
     alone.job.lose(0, "it was killed by signal 9")
     assert alone.told(before) == [
@@ -154,7 +157,7 @@ def test_starvation_is_a_warning(alone: Recorded) -> None:
     for second in range(60):
         alone.clock.now_s += 1
         spent = {"training": 0.1 * second, "waiting_for_input": 0.9 * second, "reading": second}
-        alone.job.heartbeat(0, "w", 0, [], seconds_spent=spent)
+        alone.job.heartbeat(Caller(0, "w"), 0, [], seconds_spent=spent)
     ((kind, text),) = alone.told(3)
     assert kind == "warning"
     assert text.startswith("worker 0: ")

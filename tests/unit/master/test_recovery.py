@@ -15,6 +15,8 @@ from job_parts import Clock, JobInDirectory, Worker, account, evaluation, state_
 from elasticdl_like.errors import InvalidRequestError, JobFailedError, JournalError
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.master import events
+from elasticdl_like.master.caller import Caller
+from elasticdl_like.master.core_codec import core_to_plain
 from elasticdl_like.master.job_core import JobCore
 from elasticdl_like.master.recovery import load_core
 from elasticdl_like.tasks import Answer, Commit
@@ -52,11 +54,11 @@ def test_every_kind_of_event(one: JobInDirectory) -> None:
     assert second.call([whole(3, last)]).fenced_steps == [3]
     first.call(key=evaluation(2))
     one.job.finishing.report_evaluation(
-        0, "first", evaluation(2), {"loss": 0.5, "nan": float("inf")}
+        Caller(0, "first"), evaluation(2), {"loss": 0.5, "nan": float("inf")}
     )
     check(one, first, second)
     one.job.lose(7, "gone")
-    one.job.stop_training(0, "first", "enough")
+    one.job.stop_training(Caller(0, "first"), "enough")
     check(one, first)
     first.leave("a failure\nof two lines")
     check(one)
@@ -74,7 +76,7 @@ def test_a_repeated_request_gets_its_reply_from_the_next_master(one: JobInDirect
     check(one, worker)
     assert worker.repeat() == reply
     reply = worker.call([whole(1, reply.leases[:1])], 1)
-    one.journal.save_snapshot(one.core.to_plain())
+    one.journal.save_snapshot(core_to_plain(one.core))
     check(one, worker)
     assert worker.repeat() == reply
     assert (account(one.job)["committed"], account(one.job)["leases_granted"]) == (4, 3)
@@ -89,7 +91,7 @@ def test_requests_that_were_refused(one: JobInDirectory, snapshot: bool) -> None
     with pytest.raises(InvalidRequestError):
         worker.call([whole(1, leases[:1]), used((leases[1].token, 2, 3))])
     if snapshot:
-        one.journal.save_snapshot(one.core.to_plain())
+        one.journal.save_snapshot(core_to_plain(one.core))
     check(one, worker)
     worker.last = right
     with pytest.raises(InvalidRequestError):
@@ -168,7 +170,7 @@ def test_going_on_is_an_event_with_all_that_follows(one: JobInDirectory) -> None
 
 def test_a_job_with_more_epochs_than_before_is_not_finished(one: JobInDirectory) -> None:
     worker = Worker(one.job)
-    one.job.stop_training(0, "w", "enough")
+    one.job.stop_training(Caller(0, "w"), "enough")
     one.job.interrupt()
     one.core.queue._stopped = False
     one.core.queue._epoch_number = 3  # as if all were trained

@@ -14,6 +14,7 @@ from job_parts import JobInDirectory, evaluation
 
 from elasticdl_command import eventually
 from elasticdl_like.config import TlsConfig, WorkersConfig
+from elasticdl_like.master.caller import Caller
 from elasticdl_like.master.server import serve
 from elasticdl_like.proto import convert, elasticdl_pb2_grpc
 from elasticdl_like.proto import elasticdl_pb2 as pb
@@ -158,7 +159,7 @@ def test_an_agent_that_knows_its_order_is_answered_later(
 ) -> None:
     soon(lambda: [each.last for each in agents] == [("train", 1)] * 2)
     # A metric that is no number is not equal to itself, and travels with each plan.
-    one.job.finishing.report_evaluation(0, "a", evaluation(0), {"loss": float("nan")}, 1)
+    one.job.finishing.report_evaluation(Caller(0, "a", 1), evaluation(0), {"loss": float("nan")})
     one.job.lose(1, "gone")
     soon(lambda: agents[0].last == ("train", 2))
     soon(lambda: agents[0].report.phase is AgentPhase.TRAINING)

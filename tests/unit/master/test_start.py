@@ -30,6 +30,7 @@ from elasticdl_like.errors import (
     JournalError,
 )
 from elasticdl_like.job_directory import JobDirectory, JobState
+from elasticdl_like.master.core_codec import core_to_plain
 from elasticdl_like.master.journal import Journal
 from elasticdl_like.master.main import MasterConfig, run_master
 from elasticdl_like.master.recovery import recover
@@ -86,7 +87,7 @@ def mark(worker: Worker, step: int, number: int) -> list[Record]:
     directory = Path(worker.job.config.checkpoint.directory)
     written = directory / f".checkpoint-{step}.w"
     written.mkdir(parents=True)
-    worker.job.publications.publish_checkpoint(worker.worker_id, worker.name, written, step, {})
+    worker.job.publications.publish_checkpoint(worker.caller, written, step, {})
     return [record for lease in leases for record in records_of(lease)]
 
 
@@ -252,7 +253,7 @@ def test_a_job_that_evaluates_has_one_epoch_in_the_natural_order(data: Path) -> 
         assert one.job.state is JobState.RUNNING  # it has no result
         worker = Worker(one.job, "again")
         assert worker.call(key=key).answer is Answer.EPOCH_ENDED
-        one.job.finishing.report_evaluation(worker.worker_id, worker.name, key, {"loss": 0.5})
+        one.job.finishing.report_evaluation(worker.caller, key, {"loss": 0.5})
         worker.leave()
         assert one.job.state is JobState.FINISHED
     assert verify_ledger(data.parent / "job") == []
@@ -386,7 +387,7 @@ def test_data_that_was_tampered_with(data: Path, gone: bool) -> None:
 def test_a_state_that_was_tampered_with(data: Path) -> None:
     finish(data)
     journal = Journal(data.parent / "job" / "journal.sqlite", create=False)
-    state = recover(journal).to_plain()
+    state = core_to_plain(recover(journal))
     # One record instead of another: the number is right.
     state["queue"]["epochs"][0]["state"]["committed"][1] += 1
     journal.save_snapshot(state)

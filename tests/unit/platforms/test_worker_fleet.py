@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -13,7 +13,7 @@ import pytest
 from elasticdl_command import eventually
 from elasticdl_like.job_directory import JobState
 from elasticdl_like.platforms.restart_policy import RestartPolicy
-from elasticdl_like.platforms.worker_fleet import FleetChange, WorkerFleet, fleet_change
+from elasticdl_like.platforms.worker_fleet import WorkerFleet
 from elasticdl_like.platforms.worker_process import (
     MakeCommand,
     WorkerProcess,
@@ -29,32 +29,6 @@ MakeScene = Callable[..., "Scene"]
 
 SLEEP = "import time; time.sleep(600)"
 IGNORES_SIGTERM = f"import signal; signal.signal(15, signal.SIG_IGN); print(1, flush=True); {SLEEP}"
-
-
-@pytest.mark.parametrize(
-    ("active", "wanted", "taken", "start", "retire"),
-    [
-        ([], 3, [], [0, 1, 2], []),
-        ([0, 1], 4, [], [2, 3], []),
-        ([0, 2], 3, [], [1], []),
-        ([0, 2], 4, [1], [3, 4], []),
-        ([0, 1, 2, 3], 2, [], [], [3, 2]),
-        ([5, 0, 3], 1, [], [], [5, 3]),
-        ([0, 1], 2, [2], [], []),
-    ],
-)
-def test_changes_of_a_fleet(
-    active: Collection[int], wanted: int, taken: list[int], start: list[int], retire: list[int]
-) -> None:
-    change = fleet_change(active, wanted, lambda number: number in taken)
-    assert (list(change.start), list(change.retire)) == (start, retire)
-
-
-def test_no_number_is_looked_at_when_nobody_is_missing() -> None:
-    def is_taken(number: int) -> bool:
-        raise AssertionError(number)
-
-    assert fleet_change([0], 1, is_taken) == FleetChange(start=[])
 
 
 class Scene:

@@ -76,12 +76,17 @@ class RoundMaster(FakeMaster):
         self._give(worker_id, RoundOrder(order, round_number))
 
     def train(
-        self, number: int, step: int = 0, holders: tuple[str, ...] = (), worker_id: int = 0
+        self,
+        number: int,
+        step: int = 0,
+        holders: tuple[str, ...] = (),
+        worker_id: int = 0,
+        others: tuple[Member, ...] = (),
     ) -> None:
-        """Orders a round of one member."""
+        """Orders a round of one member, and of others that nobody tells."""
         report = self.last(worker_id)
         member = Member(worker_id, report.agent_address, report.trainer_address)
-        plan = RoundPlan(number, (member,), StartPoint(0, step, ""), holders)
+        plan = RoundPlan(number, (member, *others), StartPoint(0, step, ""), holders)
         self._give(worker_id, RoundOrder(Order.TRAIN, number, plan))
 
     def last(self, worker_id: int = 0) -> AgentReport:

@@ -18,7 +18,7 @@ from stand_in_trainer import state_of
 from elasticdl_command import RunningCommand, eventually, running
 from elasticdl_like.config import TlsConfig
 from elasticdl_like.errors import StateUnavailableError
-from elasticdl_like.rounds import AgentPhase, Order
+from elasticdl_like.rounds import AgentPhase, Member, Order
 from elasticdl_like.worker.state_client import StateFetch
 from elasticdl_like.worker.state_memory import mapped
 
@@ -28,11 +28,19 @@ _NOBODY = "127.0.0.1:1"
 StartAgent = Callable[..., RunningCommand]
 
 
+@contextlib.contextmanager
+def closing_master() -> Iterator[RoundMaster]:
+    master = RoundMaster()
+    try:
+        yield master
+    finally:
+        master.stop()
+
+
 @pytest.fixture
 def master() -> Iterator[RoundMaster]:
-    master = RoundMaster()
-    yield master
-    master.stop()
+    with closing_master() as master:
+        yield master
 
 
 @pytest.fixture
@@ -289,6 +297,45 @@ def test_a_second_signal_ends_the_worker_at_once(
     assert agent.wait(20).exit_code == 128 + signal.SIGTERM
     assert not master.left
     eventually(lambda: not agent.processes(), 20)
+
+
+@pytest.mark.parametrize("has_trained", [False, True])
+def test_a_worker_that_is_asked_to_leave_while_the_master_is_away_does(
+    master: RoundMaster, start_agent: StartAgent, has_trained: bool
+) -> None:
+    agent = start_agent()
+    master.when_idle(0, command=agent)
+    if has_trained:
+        # What it knows, the other member knows as well.
+        master.train(1, others=(Member(1, _NOBODY, _NOBODY),))
+        master.when_trained(1, 3, command=agent)
+    master.stop()
+    os.kill(agent.pid, signal.SIGTERM)
+    ended = agent.wait(20)
+    assert ended.exit_code == 128 + signal.SIGTERM
+    assert "the master cannot be told" in ended.stderr
+    eventually(lambda: not agent.processes(), 20)
+
+
+def test_a_worker_with_the_only_state_waits_a_little_for_a_master_that_is_away(
+    master: RoundMaster, start_agent: StartAgent, tmp_path: Path
+) -> None:
+    agent = start_agent()
+    master.when_idle(0, command=agent)
+    master.train(1)
+    master.when_trained(1, 3, command=agent)
+    master.stop()
+    os.kill(agent.pid, signal.SIGTERM)
+    eventually(lambda: "no answer from" in agent.stderr, 20, agent)
+    with closing_master() as next_master:
+        next_master.order(Order.STOP, 1)
+        next_master.publish_endpoint(tmp_path)
+        report = next_master.when_idle(1, command=agent)
+        assert (report.leaving, report.holds_state) == (True, True)
+        assert fetched(report.agent_address, report.step) == state_of(report.step, 2000)
+        next_master.order(Order.LEAVE)
+        assert agent.wait(20).exit_code == 128 + signal.SIGTERM
+        assert [each.failure for each in next_master.left] == [""]
 
 
 @pytest.mark.parametrize(

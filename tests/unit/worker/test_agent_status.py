@@ -14,6 +14,7 @@ from elasticdl_like.worker.agent_status import (
     AgentStatus,
     TrainerPhase,
     ended,
+    leaves_unheard,
     lost,
     make_report,
     news_of,
@@ -225,6 +226,31 @@ def test_a_trainer_that_has_begun_to_count_has_something_to_lose(
     progress: Progress, nothing: bool
 ) -> None:
     assert after_progress(None, progress).nothing_to_lose is nothing
+
+
+_ALONE = after_progress(None, Progress(101, 0.0, True))
+
+
+@pytest.mark.parametrize(
+    ("status", "patience_s"),
+    [
+        (_READY, 1.0),
+        (replace(_READY, held_step=100), 1.0),  # those of its last round have it, too
+        (after_progress(None, Progress()), 1.0),
+        (replace(_ALONE, was_alone=False), 1.0),
+        (_ALONE, 10.0),
+        (replace(lost(_ALONE, "killed"), held_step=101), 10.0),
+        (lost(_ALONE, "killed"), 1.0),
+    ],
+)
+def test_a_worker_that_leaves_waits_for_a_silent_master_if_it_has_what_nobody_else_has(
+    status: AgentStatus, patience_s: float
+) -> None:
+    assert not leaves_unheard(status, 1000.0)
+    status = replace(status, leaving=True)
+    assert not leaves_unheard(status, 0.0)
+    assert not leaves_unheard(status, patience_s - 0.1)
+    assert leaves_unheard(status, patience_s)
 
 
 def test_steps_are_no_news_but_the_end_of_a_trainer_is() -> None:

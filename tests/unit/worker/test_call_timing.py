@@ -46,15 +46,15 @@ def test_after_the_end_news_are_told_at_once_and_nothing_is_leased(answer: Answe
     timing.news_began(100.0)
     assert timing.has_ended
     assert timing.time_to_lease_s(200.0, 0) == math.inf
-    assert timing.time_to_tell_s(100.0, 3) == 0.0
+    assert timing.time_to_tell_s(100.0, is_last=False) == 0.0
 
 
-def test_news_wait_for_others_unless_nothing_is_at_hand() -> None:
-    for answer, num_unread, wait_s in (
-        (Answer.LEASED, 0, 0.15),
-        (Answer.WAIT, 1, 0.15),
-        (Answer.WAIT, 0, 0.0),
+def test_news_wait_for_others_unless_the_end_of_the_epoch_may_depend_on_them() -> None:
+    for answer, is_last, wait_s in (
+        (Answer.LEASED, True, 0.15),
+        (Answer.WAIT, False, 0.15),
+        (Answer.WAIT, True, 0.0),
     ):
         timing = answered(answer)
         timing.news_began(100.0)
-        assert timing.time_to_tell_s(100.05, num_unread) == pytest.approx(wait_s)
+        assert timing.time_to_tell_s(100.05, is_last) == pytest.approx(wait_s)

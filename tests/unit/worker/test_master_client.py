@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 from fake_master import START, TOKEN, FakeMaster, failure
+from slow_relay import slow_relay
 
 from elasticdl_command import eventually
 from elasticdl_like.errors import (
@@ -97,6 +98,16 @@ def test_a_repeated_request_is_the_same_request(client: MasterClient, master: Fa
     assert master.calls[0].sequence == 1
     client.commit_and_lease(KEY, [], 1)
     assert master.calls[2].sequence == 2
+
+
+def test_a_connection_that_takes_long_to_make_is_waited_for(
+    master: FakeMaster, caplog: pytest.LogCaptureFixture
+) -> None:
+    with slow_relay(master.address, 1.2) as address:
+        client = MasterClient(MasterLocator.at(address, TOKEN), TIMEOUT_S)
+        assert client.register(None, "host")[0].name == "job"
+        client.close()
+    assert not outage_log(caplog)
 
 
 @pytest.mark.parametrize("code", ["RESOURCE_EXHAUSTED", "UNAVAILABLE", "CANCELLED"])

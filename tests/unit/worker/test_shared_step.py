@@ -59,6 +59,22 @@ def make_step(make_model, optimizer, loss=cross_entropy):
     return step
 
 
+class OnePeer:
+    """A member that sums nothing up: the sums of its exchanges are its own contributions."""
+
+    def __init__(self, rank):
+        self.rank = rank
+        self.size = MEMBERS
+        self.is_chief = rank == 0
+
+    def all_reduce(self, tensors):
+        return list(tensors)
+
+    def exchange(self, function, *args):
+        first, others, beside = function(*args)
+        return first.numpy(), others, beside
+
+
 class Members:
     """Some members in one process, who share one model: its step is made once for all of them."""
 
@@ -71,26 +87,27 @@ class Members:
         )
         self.model = step.model
         self.members = [
-            SharedStep(step, spec if with_weights else spec[:2], HEADER_SIZE, rank, MEMBERS)
+            SharedStep(step, spec if with_weights else spec[:2], HEADER_SIZE, OnePeer(rank))
             for rank in range(MEMBERS)
         ]
 
     def run(self, batches):
         first = self.members[0]
         given = [
-            member.contribution(batch, HEADER)
+            member.exchange(batch, HEADER)
             for member, batch in zip(self.members, batches, strict=True)
         ]
-        summed = [sum(of_all) for of_all in zip(*(tensors for tensors, _ in given), strict=True)]
-        tail = summed[0][-first.tail_size :].numpy()
+        tails, vectors, of_each = zip(*given, strict=True)
+        tail = sum(tails)
+        summed = [sum(of_all) for of_all in zip(*vectors, strict=True)]
+        np.testing.assert_array_equal(tail, summed[0][-first.tail_size :])
         np.testing.assert_array_equal(tail[-HEADER_SIZE:], MEMBERS * HEADER)
-        num_rows = first.num_rows(tail)
         rows = sum(
-            member.place_rows(rows, num_rows)
-            for member, (_, rows) in zip(self.members, given, strict=True)
+            member.exchange_rows(rows, tail)
+            for member, rows in zip(self.members, of_each, strict=True)
         )
         if tail[0]:
-            first.apply(summed, rows, num_rows)
+            first.apply(summed, rows)
         return tail
 
 
@@ -146,7 +163,7 @@ def test_large_variables_travel_by_themselves(monkeypatch):
     for make_model in (dense_model, batch_normalized_model):
         members = Members(make_step(make_model, keras.optimizers.SGD(0.1)))
         examples = random_examples(members.model, np.random.default_rng(0), 3)
-        tensors, _ = members.members[0].contribution(dealt(examples, [3, 0, 0])[0], HEADER)
+        _, tensors, _ = members.members[0].exchange(dealt(examples, [3, 0, 0])[0], HEADER)
         assert [len(each.shape) for each in tensors] == [1, 2, 2]
     alone = make_step(dense_model, keras.optimizers.Adam(0.01))
     assert_same_training(alone, Members(make_step(dense_model, keras.optimizers.Adam(0.01))), 10)
@@ -236,7 +253,7 @@ def test_moving_statistics_are_averaged_and_change_only_with_the_step():
     random = np.random.default_rng(0)
     examples = random_examples(step.model, random, 6)
     vectors = [
-        member.contribution(batch, HEADER)
+        member.exchange(batch, HEADER)
         for member, batch in zip(members.members, dealt(examples, [4, 2, 0]), strict=True)
     ]
     assert len(vectors) == MEMBERS

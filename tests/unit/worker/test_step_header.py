@@ -46,10 +46,3 @@ def test_more_intervals_travel_by_themselves(of_members):
     counts = [len(each) for each in of_members]
     parts = [encode_intervals(each, rank, counts) for rank, each in enumerate(of_members)]
     assert decode_intervals(np.sum(parts, axis=0)) == [one for each in of_members for one in each]
-
-
-def test_the_learning_rate_is_the_chiefs():
-    rate = float(np.float32(0.1))
-    said = [Header(learning_rate=rate), Header(), Header()]
-    summed = np.sum([encode_header(each, rank, 3) for rank, each in enumerate(said)], axis=0)
-    assert decode_headers(summed, 3).learning_rate == rate

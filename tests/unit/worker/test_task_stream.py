@@ -273,6 +273,38 @@ def test_commits_arrive_by_themselves_soon() -> None:
         assert master.losses == [0.5]
 
 
+def test_with_all_leases_at_hand_the_last_commit_alone_hurries(clock: Clock) -> None:
+    master = Master(tasks=5)
+    with master.stream() as stream:
+        leases = list(leases_until_signal(stream))
+        positions = [(lease.token, position) for lease in leases for position in range(4)]
+        for step, (token, position) in enumerate(positions, 1):
+            stream.commit(step, [Interval(token, position, position + 1)])
+        master.wait_for(lambda: master.committed == 20)
+        # Time stands still: no call was due before.
+        assert [len(request.commits) for request in master.requests if request.commits] == [20]
+
+
+def test_news_that_come_during_a_call_are_no_older_than_the_call(clock: Clock) -> None:
+    master = Master(tasks=50)
+    with master.stream() as stream:
+        lease = taken(stream)
+        settle(master, stream, 1)
+        calls = len(master.asked)
+        master.before_reply = lambda: stream.finish_step(3)
+        stream.finish_step(1)
+        clock.now_s += 0.5
+        stream.commit(2, [Interval(lease.token, 0, 1)])
+        master.wait_for_calls(calls + 1)
+        stream.commit(4, [Interval(lease.token, 1, 2)])
+        stream.commit(5, [Interval(lease.token, 2, 3)])
+        clock.now_s += 0.5
+        stream.commit(6, [Interval(lease.token, 3, 4)])
+        master.wait_for(lambda: master.committed == 4)
+        sent = [[commit.step for commit in request.commits] for request in master.requests[calls:]]
+        assert sent == [[2], [4, 5, 6]]
+
+
 def test_flush_waits_until_everything_is_counted() -> None:
     master = Master(tasks=50)
     with master.stream() as stream:

@@ -23,9 +23,14 @@ class ThreadPeers:
         self.size = meeting.size
         self.is_chief = rank == 0
 
-    def exchange(self, tensors: Any, num_read: int = 0) -> tuple[Any, Any]:
-        summed = self._meeting.sums(self.rank, [each.numpy() for each in tensors])
-        return summed, summed[0][summed[0].size - num_read :]
+    def all_reduce(self, tensors: Any) -> list[Any]:
+        # Threads would wait for each other inside of TensorFlow's own few: it is done afterwards.
+        return list(tensors)
+
+    def exchange(self, function: Callable[..., Any], *args: Any) -> tuple[Any, list[Any], Any]:
+        first, others, beside = function(*args)
+        summed = self._meeting.sums(self.rank, [each.numpy() for each in (first, *others)])
+        return summed[0], summed[1:], beside
 
     def sum_integers(self, values: Any) -> Any:
         return self._meeting.sums(self.rank, [values])[0]

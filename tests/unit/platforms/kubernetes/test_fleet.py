@@ -59,11 +59,14 @@ class Scene:
         self.fleet.note(Listed([], self.now_s))
         self.watch()
         for worker_id, name in enumerate(("w0-1", "w1-2")):
-            self.fleet.note(Created(worker_id, name))
+            self.created(worker_id, name)
             self.see("running", name, worker_id)
         self.job.taking_part = {0, 1}
         self.orders.created.clear()
         return self
+
+    def created(self, worker_id: int, name: str) -> None:
+        self.fleet.note(Created(worker_id, name, self.now_s))
 
     def see(self, kind: str, name: str, worker_id: int) -> None:
         self.fleet.note(Seen(worker_pod(kind, name, worker_id)))
@@ -109,6 +112,28 @@ def test_a_deleted_worker_that_did_not_say_goodbye_is_lost() -> None:
     assert scene.watch() == ["w1-3"]
 
 
+def test_leaving_without_a_goodbye_is_no_crash() -> None:
+    """Its master may have been away."""
+    scene = Scene(max_crashes=0).started()
+    scene.see("being_deleted", "w1-2", 1)
+    gone = worker_pod("completed", "w1-2", 1)
+    gone["metadata"]["deletionTimestamp"] = "2026-11-21T14:30:53Z"
+    scene.fleet.note(Deleted(gone))
+    assert scene.job.lost == [1]
+    assert scene.job.state is JobState.RUNNING
+
+
+def test_a_pod_that_another_container_keeps_alive_is_deleted() -> None:
+    """Such as that of a service mesh, which does not end by itself."""
+    scene = Scene().started()
+    pod = worker_pod("crashed", "w1-2", 1)
+    pod["status"]["phase"] = "Running"
+    pod["status"]["containerStatuses"].append({"name": "mesh", "state": {"running": {}}})
+    scene.fleet.note(Seen(pod))
+    assert scene.job.lost == [1]
+    assert scene.orders.deleted == [("w1-2", None)]
+
+
 def test_with_no_room_for_more_the_place_is_taken_once_it_is_free() -> None:
     scene = Scene(most_pods=2).started()
     scene.see("being_deleted", "w1-2", 1)
@@ -125,13 +150,36 @@ def test_a_deletion_that_was_missed_is_found_by_the_next_list() -> None:
     assert scene.job.lost == [1]
 
 
+def test_what_was_seen_before_a_list_and_is_not_in_it_is_gone() -> None:
+    """Also where both are heard of at once, later than the list was asked for."""
+    scene = Scene(wanted=1)
+    scene.fleet.note(Listed([], scene.now_s))
+    scene.watch()
+    asked_s = scene.now_s + 1
+    scene.now_s += 2
+    scene.see("running", "w0-1", 0)
+    scene.fleet.note(Listed([], asked_s))
+    assert scene.fleet.pods == []
+
+
+def test_what_was_created_before_a_list_and_is_not_in_it_is_gone() -> None:
+    scene = Scene(wanted=1)
+    scene.fleet.note(Listed([], scene.now_s))
+    scene.watch()
+    created_s, asked_s = scene.now_s + 1, scene.now_s + 2
+    scene.now_s += 3
+    scene.fleet.note(Created(0, "w0-1", created_s))
+    scene.fleet.note(Listed([], asked_s))
+    assert scene.fleet.pods == []
+
+
 def test_a_pod_younger_than_a_list_is_not_missed_in_it() -> None:
     scene = Scene()
     scene.fleet.note(Listed([], scene.now_s))
     scene.watch()
     asked_s = scene.now_s
     scene.now_s += 1
-    scene.fleet.note(Created(0, "w0-1"))
+    scene.created(0, "w0-1")
     scene.fleet.note(Listed([], asked_s))
     assert scene.job.lost == []
     assert scene.fleet.pods == ["w0-1", "w1-2"]
@@ -146,7 +194,7 @@ def test_losses_are_replaced_for_ever(kind: str) -> None:
         scene.job.lost.clear()
         assert scene.watch(after_s=100.0) == [f"w1-{number}"]
         name = f"w1-{number}"
-        scene.fleet.note(Created(1, name))
+        scene.created(1, name)
     assert scene.job.state is JobState.RUNNING
 
 
@@ -157,7 +205,7 @@ def test_crashes_are_counted(kind: str, caplog: pytest.LogCaptureFixture) -> Non
     assert scene.job.lost == [1]
     assert "(crash 1, --max_worker_restarts 1)" in scene.job.losses[0]
     assert scene.watch() == ["w1-3"]
-    scene.fleet.note(Created(1, "w1-3"))
+    scene.created(1, "w1-3")
     scene.see(kind, "w1-3", 1)
     assert scene.job.state is JobState.FAILED
     assert scene.job.failure.startswith("crash 2, --max_worker_restarts 1: worker 1: it ")
@@ -174,7 +222,7 @@ def test_crashes_in_vain_are_followed_by_pauses() -> None:
     scene = Scene(max_crashes=9).started()
     scene.see("crashed", "w1-2", 1)
     assert scene.watch() == ["w1-3"]
-    scene.fleet.note(Created(1, "w1-3"))
+    scene.created(1, "w1-3")
     scene.see("crashed", "w1-3", 1)
     assert scene.watch(after_s=0.5) == []
     assert scene.watch(after_s=0.6) == ["w1-4"]
@@ -184,7 +232,7 @@ def test_of_the_pods_of_a_worker_that_have_ended_the_last_is_kept_for_its_log() 
     scene = Scene().started()
     scene.see("killed", "w1-2", 1)
     scene.watch()
-    scene.fleet.note(Created(1, "w1-3"))
+    scene.created(1, "w1-3")
     assert scene.orders.deleted == []
     scene.see("killed", "w1-3", 1)
     assert scene.orders.deleted == [("w1-2", None)]
@@ -220,11 +268,38 @@ def test_a_refusal_is_said_once_and_tried_again_under_the_same_name(
     scene.fleet.note(refusal)
     assert scene.watch(after_s=1.1) == []
     assert scene.watch(after_s=1.1) == ["w1-2"]
-    scene.fleet.note(Created(1, "w1-2"))
+    scene.created(1, "w1-2")
     assert scene.watch(after_s=100.0) == []
     assert [
         record.levelname for record in caplog.records if "exceeded quota" in record.message
     ] == ["WARNING"]
+
+
+def test_a_refusal_leaves_nothing_behind_for_the_next_of_that_number() -> None:
+    scene = Scene()
+    scene.fleet.note(Listed([], scene.now_s))
+    scene.watch()
+    scene.fleet.note(Refused(1, "w1-2", "exceeded quota"))
+    assert scene.watch(after_s=1.1) == ["w1-2"]
+    scene.created(1, "w1-2")
+    scene.job.workers_wanted = 1
+    scene.watch()
+    scene.see("deleted", "w1-2", 1)
+    scene.watch()
+    scene.job.workers_wanted = 2
+    assert scene.watch() == ["w1-3"]
+
+
+def test_one_that_is_not_wanted_any_more_is_not_ordered_again_after_a_refusal() -> None:
+    scene = Scene()
+    scene.fleet.note(Listed([], scene.now_s))
+    scene.watch()
+    scene.fleet.note(Refused(1, "w1-2", "no answer"))
+    scene.job.workers_wanted = 1
+    assert scene.watch(after_s=100.0) == []
+    # The order may have been carried out.
+    assert scene.orders.deleted == [("w1-2", None)]
+    assert scene.fleet.pods == ["w0-1"]
 
 
 def test_a_pod_that_no_cluster_would_take_fails_the_job() -> None:
@@ -299,7 +374,7 @@ def test_one_that_is_not_wanted_before_its_pod_exists_goes_as_soon_as_it_does() 
     scene.job.workers_wanted = 1
     scene.watch()
     assert scene.orders.deleted == []
-    scene.fleet.note(Created(1, "w1-2"))
+    scene.created(1, "w1-2")
     assert scene.orders.deleted == [("w1-2", None)]
 
 
@@ -332,9 +407,9 @@ def test_the_pods_of_an_earlier_master_are_taken_over() -> None:
     scene = Scene(wanted=3)
     scene.job.taking_part = {0, 1, 2}
     pods = [
-        worker_pod("running", "w0-a", 0),
-        worker_pod("killed", "w1-b", 1),
-        worker_pod("being_deleted", "w2-c", 2),
+        worker_pod("running", "w0-a", 0, incarnation="registered"),
+        worker_pod("killed", "w1-b", 1, incarnation="registered"),
+        worker_pod("being_deleted", "w2-c", 2, incarnation="registered"),
     ]
     scene.fleet.note(Listed(pods, scene.now_s))
     assert scene.job.losses == ["it was killed by SIGKILL"]
@@ -360,6 +435,32 @@ def test_a_worker_whose_pod_vanished_with_the_master_is_lost() -> None:
     scene.job.taking_part = {0}
     scene.fleet.note(Listed([], scene.now_s))
     assert scene.job.losses == ["its pod is gone"]
+
+
+def test_the_predecessor_of_a_pod_that_is_taken_over_is_lost() -> None:
+    """An earlier master had ordered the pod, and did not come to write down why."""
+    scene = Scene(wanted=1)
+    scene.job.taking_part = {0}
+    scene.fleet.note(Listed([worker_pod("running", "w0-b", 0, "newer")], scene.now_s))
+    assert scene.job.losses == ["its pod is gone"]
+    assert scene.fleet.pods == ["w0-b"]
+
+
+def test_of_the_pods_that_ended_under_an_earlier_master_the_last_is_kept() -> None:
+    scene = Scene(wanted=1)
+    pods = [worker_pod("killed", "w0-a", 0), worker_pod("crashed", "w0-b", 0)]
+    pods[0]["metadata"]["creationTimestamp"] = "2026-11-21T14:30:00Z"
+    pods[1]["metadata"]["creationTimestamp"] = "2026-11-21T14:31:00Z"
+    scene.fleet.note(Listed(pods, scene.now_s))
+    assert scene.orders.deleted == [("w0-a", None)]
+
+
+def test_at_the_end_pods_that_do_not_run_yet_go_first() -> None:
+    scene = Scene().started()
+    scene.see("unschedulable", "w1-2", 1)
+    scene.fleet.dismiss()
+    assert scene.orders.deleted == [("w1-2", None)]
+    assert scene.fleet.pods == ["w0-1"]
 
 
 def test_at_the_end_all_pods_go() -> None:

@@ -115,6 +115,16 @@ def test_a_connection_that_breaks(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.text.count("out of sight") == 1
 
 
+@pytest.mark.parametrize("broken", [[written(1.0)], [written(1.0), CUT]])
+def test_a_log_that_broke_off_is_read_to_its_end(broken: list[bytes | Exception]) -> None:
+    # Its last lines say more than the pod does.
+    done = pod("completed", message=json.dumps({"state": "finished", "reason": ""}))
+    assert follow(
+        Moment([pod("running")], broken),
+        Moment([done], [written(1.0), written(2.0), result()]),
+    ) == (FINISHED, ["at 1.0", "at 2.0"])
+
+
 def test_a_container_that_is_started_again() -> None:
     ended, shown = follow(
         Moment([pod("running")], [written(1.0)]),

@@ -120,9 +120,6 @@ class ScriptedCluster:
     def delete(self, kind: str, name: str) -> None:
         self.deleted.append((kind, name))
 
-    def delete_pod(self, name: str, grace_s: int) -> None:
-        self.deleted.append((f"Pod within {grace_s} s", name))
-
     def exec(self, pod: str, command: Sequence[str]) -> ExecResult:
         self.commands.append((pod, command))
         return ExecResult(0, "", "")
@@ -137,23 +134,11 @@ class ScriptedCluster:
 
 
 def test_stopping_waits_for_the_pods() -> None:
-    cluster = ScriptedCluster([root("a")], [master("running"), master("running")])
+    worker = pod("running", "a", places.WORKER_ROLE)
+    cluster = ScriptedCluster([root("a")], [worker, master("running")])
     cluster.stop("a")
     assert cluster.deleted == [("Job", "a")]
     assert cluster.pods == []
-
-
-def test_workers_are_ended_before_their_master_and_each_once() -> None:
-    workers = [pod("running", "a", places.WORKER_ROLE) for _ in range(2)]
-    for number, worker in enumerate(workers):
-        worker["metadata"]["name"] = f"worker-{number}"
-    cluster = ScriptedCluster([root("a")], [*workers, master("running")])
-    cluster.stop("a")
-    assert cluster.deleted == [
-        ("Pod within 1 s", "worker-0"),
-        ("Pod within 1 s", "worker-1"),
-        ("Job", "a"),
-    ]
 
 
 def test_pods_that_do_not_end_are_named() -> None:

@@ -289,3 +289,31 @@ def test_patches_reach_what_they_are_for() -> None:
     service = objects(settings)["Service", "digits-master"]
     assert service["spec"]["type"] == "NodePort"
     assert service["spec"]["selector"] == objects()["Service", "digits-master"]["spec"]["selector"]
+
+
+@pytest.mark.parametrize("role", ["master", "worker"])
+def test_a_claim_that_is_mounted_in_several_places_is_one_volume(role: str) -> None:
+    # Kubernetes waits for ever for the second volume of a claim.
+    data = Volume("/data", claim_name="files", sub_path="data", read_only=True)
+    labels = Volume("/labels", claim_name="files", sub_path="labels", read_only=True)
+    jobs = Volume("", claim_name="files", sub_path="jobs")
+
+    def claim(settings: KubernetesSettings) -> tuple[dict[str, Any], dict[str, Any]]:
+        spec = pods(settings)[role]["spec"]
+        (volume,) = [each for each in spec["volumes"] if "persistentVolumeClaim" in each]
+        (container,) = spec["containers"]
+        places_of_it = {
+            mount["mountPath"]: (mount.get("subPath"), mount.get("readOnly", False))
+            for mount in container["volumeMounts"]
+            if mount["name"] == volume["name"]
+        }
+        return volume["persistentVolumeClaim"], places_of_it
+
+    read = dataclasses.replace(PLAIN, volumes=(data, labels))
+    in_two_places = {"/data": ("data", True), "/labels": ("labels", True)}
+    assert claim(read) == ({"claimName": "files", "readOnly": True}, in_two_places)
+    written = dataclasses.replace(read, job_volume=jobs)
+    assert claim(written) == (
+        {"claimName": "files"},
+        {**in_two_places, places.JOBS_DIRECTORY: ("jobs", False)},
+    )

@@ -14,6 +14,7 @@ from elasticdl_like.platforms.kubernetes.master_log import (
     JobResult,
     LogLine,
     NewLines,
+    Outcome,
     parse_line,
     parse_result,
 )
@@ -88,6 +89,7 @@ def test_bytes_that_are_no_text() -> None:
 
 def test_the_end_of_a_job() -> None:
     assert parse_line(line(ledger={"epochs": []})) == FinalLedger({"epochs": []})
+    assert parse_line(line(outcome={"records": 7})) == Outcome({"records": 7})
     result = {"state": "failed", "reason": "no data"}
     assert parse_line(line(result=result)) == JobResult(JobState.FAILED, "no data")
     assert parse_result(json.dumps(result)) == JobResult(JobState.FAILED, "no data")

@@ -65,6 +65,12 @@ def test_python_is_not_run(tmp_path: Path) -> None:
         ({"pod": {"metadata": {"labels": {"app": "x"}}}}, "metadata.labels.app is set by"),
         ({"pod": {"metadata": {"labels": None}}}, "is set by elasticdl"),
         ({"worker_pod": {"spec": {"restartPolicy": "Always"}}}, "spec.restartPolicy is set"),
+        ({"pod": {"metadata": {"labels": {"job-name": "x"}}}}, "labels.job-name is set by"),
+        ({"pod": {"metadata": {"annotations": None}}}, "elasticdl-incarnation is set by"),
+        ({"pod": {"spec": {"containers": None}}}, "spec.containers replaces the list as a whole"),
+        ({"pod": {"spec": {"containers": [{"name": "x"}]}}}, "needs one with name: elasticdl"),
+        ({"service": {"spec": {"ports": [5]}}}, "spec.ports replaces the list as a whole, and"),
+        ({"pod": {"spec": {"x": float("nan")}}}, "cannot be written as JSON: Out of range float"),
         ({"service": {"spec": {"selector": None}}}, "service: spec.selector is set"),
         ({"service": {"metadata": {"ownerReferences": []}}}, "metadata.ownerReferences is set"),
     ],
@@ -73,6 +79,14 @@ def test_what_cannot_be_patched_is_refused(plain: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check_patches(plain, "--x")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["2026-01-01", "!!binary aGVsbG8=", "*spec"])
+def test_what_only_yaml_can_say_is_refused(value: str, tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text(f"pod:\n  spec: &spec\n    x: {value}\n")
+    with pytest.raises(ConfigError, match=r"spec\.yaml holds what cannot be written as JSON"):
+        parse_patches(str(file), "")
 
 
 def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:

@@ -50,13 +50,16 @@ class ScriptedCluster:
             raise error
 
 
+NOW_S = 1000.0
+
+
 def make_pod(worker_id: int, incarnation: str) -> dict[str, Any]:
     return {"metadata": {"name": f"w{worker_id}-{incarnation}"}}
 
 
 def answer_to_create(*script: Exception | None) -> Answer:
     answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-    with ClusterOrders(ScriptedCluster(script), make_pod, answers.put) as orders:
+    with ClusterOrders(ScriptedCluster(script), make_pod, answers.put, lambda: NOW_S) as orders:
         assert orders.create(1, "a") == "w1-a"
         return answers.get(timeout=20)
 
@@ -64,8 +67,8 @@ def answer_to_create(*script: Exception | None) -> Answer:
 @pytest.mark.parametrize(
     ("error", "answer"),
     [
-        (None, Created(1, "w1-a")),
-        (ClusterError("there is one", CONFLICT), Created(1, "w1-a")),
+        (None, Created(1, "w1-a", NOW_S)),
+        (ClusterError("there is one", CONFLICT), Created(1, "w1-a", NOW_S)),
         (ClusterError("exceeded quota", 403), Refused(1, "w1-a", "exceeded quota")),
         (ClusterError("no such field", 422), Refused(1, "w1-a", "no such field", is_final=True)),
         (ClusterUnavailableError("away"), Refused(1, "w1-a", "away")),
@@ -77,28 +80,28 @@ def test_what_becomes_of_an_order(error: Exception | None, answer: Answer) -> No
 
 def test_a_deletion_is_tried_again_while_the_server_is_away() -> None:
     cluster = ScriptedCluster([ClusterUnavailableError("away"), None])
-    with ClusterOrders(cluster, make_pod, lambda answer: None) as orders:
+    with ClusterOrders(cluster, make_pod, lambda answer: None, lambda: NOW_S) as orders:
         orders.delete("w1-a", 0)
     assert cluster.calls == [("delete", ("w1-a", 0))] * 2
 
 
 def test_a_deletion_that_is_refused_is_said(caplog: pytest.LogCaptureFixture) -> None:
     cluster = ScriptedCluster([ClusterError("cannot delete Pod w1-a: forbidden", 403)])
-    with ClusterOrders(cluster, make_pod, lambda answer: None) as orders:
+    with ClusterOrders(cluster, make_pod, lambda answer: None, lambda: NOW_S) as orders:
         orders.delete("w1-a")
     assert "cannot delete Pod w1-a: forbidden" in caplog.text
 
 
 def test_notes_about_a_pod() -> None:
     answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-    with ClusterOrders(ScriptedCluster([]), make_pod, answers.put) as orders:
+    with ClusterOrders(ScriptedCluster([]), make_pod, answers.put, lambda: NOW_S) as orders:
         orders.explain("w1-a")
         assert answers.get(timeout=20) == Explained("w1-a", [{"message": "note"}])
 
 
 def test_orders_are_carried_out_before_the_end() -> None:
     cluster = ScriptedCluster([])
-    with ClusterOrders(cluster, make_pod, lambda answer: None) as orders:
+    with ClusterOrders(cluster, make_pod, lambda answer: None, lambda: NOW_S) as orders:
         for number in range(5):
             orders.delete(f"w{number}")
     assert len(cluster.calls) == 5

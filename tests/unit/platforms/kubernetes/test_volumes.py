@@ -34,6 +34,8 @@ def test_volumes_are_claims_or_directories_of_the_node() -> None:
         ("claim_name=c,mount_path=/", "nothing can be mounted at /"),
         ("claim_name=c,mount_path=/elasticdl/config", "nothing can be mounted at"),
         ("claim_name=c,mount_path=/tmp", "nothing can be mounted at /tmp"),
+        ("claim_name=c,mount_path=//tmp", "'//tmp' is not an absolute path"),
+        ("claim_name=c,mount_path=/var/run/secrets/x", "nothing can be mounted at /var/run"),
         ("claim_name=c,mount_path=/c,readonly=true", "'readonly' in"),
         ("claim_name=c,mount_path=/c,read_only=yes", "neither true nor false"),
         ("claim_name=c,mount_path=/c,type=Directory", "type=Directory"),
