@@ -37,6 +37,18 @@ def test_digits_from_submission_to_stop(user: User) -> None:
     assert "no jobs in namespace" in user("jobs", "list").stdout
     assert "there is no job digits" in user("stop", "digits").stderr
 
+    # Its directory is still in the volume.
+    over = run(*submission, directory=user.directory, timeout=120)
+    assert over.exit_code == 1
+    assert "--overwrite" in over.stderr
+    user.stop()
+    anew = run(
+        *submission, *("--num_epochs", 1, "--overwrite"), directory=user.directory, timeout=120
+    )
+    assert anew.exit_code == 0, anew.stderr
+    assert len(user.check_ledger()) == 1
+    user.stop()
+
 
 def test_a_running_job_is_looked_at_scaled_left_and_stopped(user: User) -> None:
     with user.following(user.submission()) as follower:

@@ -13,6 +13,7 @@ _LABEL_NAME = re.compile(rf"{_PREFIX}[A-Za-z0-9]([-._A-Za-z0-9]{{0,61}}[A-Za-z0-
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?)?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A comma inside a value stays there, as long as no name and equals sign follow.
+_NEXT_LINE = re.compile("\n")
 _NEXT_VARIABLE = re.compile(r",\s*(?=[A-Za-z_][A-Za-z0-9_]*=)")
 _NEXT_ANNOTATION = re.compile(r",\s*(?=[-./\w]+=)")
 
@@ -83,7 +84,7 @@ def parse_environment(text: str, flag: str) -> dict[str, str]:
     """Parses environment variables.
 
     Three forms: `NAME=value,NAME2=value2` with commas allowed in values, a JSON object, or `@file`
-    with either of them inside.
+    with either of them inside, or with a variable in each line and lines of comments with `#`.
 
     Raises:
         ConfigError: the text does not parse, or something cannot be the name of a variable.
@@ -99,6 +100,9 @@ def parse_environment(text: str, flag: str) -> dict[str, str]:
             variables = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{flag}: not a JSON object: {error}") from error
+    elif "\n" in text:
+        lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
+        variables = parse_pairs("\n".join(lines), flag, _NEXT_LINE)
     else:
         variables = parse_pairs(text, flag, _NEXT_VARIABLE)
     for name, value in variables.items():

@@ -115,6 +115,11 @@ class ClusterOrders:
         self._ending.set()
         self._thread.join(_DELETE_TRIES * _PAUSE_S)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread still runs."""
+        return self._thread.is_alive()
+
     def create(self, worker_id: int, incarnation: str) -> str:
         """Orders a pod, and returns its name."""
         pod = self._make_pod(worker_id, incarnation)

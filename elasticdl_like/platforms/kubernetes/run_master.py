@@ -142,7 +142,7 @@ def run_kubernetes_master(
                 time.monotonic,
                 lambda: uuid.uuid4().hex,
             )
-            with PodWatch(cluster, selector, news.put, time.monotonic):
+            with PodWatch(cluster, selector, news.put, time.monotonic) as watch:
                 if master.goes_on:
                     _say_where_it_goes_on(job.status())
                 while job.state is JobState.RUNNING and not asked_to_end:
@@ -150,6 +150,9 @@ def run_kubernetes_master(
                     fleet.watch()
                     master.tick()
                     on_progress(job.status())
+                    if not (watch.is_alive and orders.is_alive):
+                        # Started again, this process does better than without one of them.
+                        raise RuntimeError("a thread that talks to Kubernetes has died, see above")
                 if not asked_to_end:
                     _see_off(master, fleet, news)
         _logger.info("requests to Kubernetes: %s", json.dumps(cluster.calls, sort_keys=True))

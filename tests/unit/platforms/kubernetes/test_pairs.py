@@ -61,6 +61,8 @@ def test_variables_may_be_json_or_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "envs"
     file.write_text("TOKEN=secret\n")
     assert parse_environment(f"@{file}", "--envs") == {"TOKEN": "secret"}
+    file.write_text("# of the team\nTOKEN=secret\n\nHOSTS=a,B=b\n")
+    assert parse_environment(f"@{file}", "--envs") == {"TOKEN": "secret", "HOSTS": "a,B=b"}
 
 
 @pytest.mark.parametrize(
