@@ -91,7 +91,8 @@ class _Progress:
         is_due = time.monotonic() - self._said_s >= _PROGRESS_INTERVAL_S
         if now != self._said and (is_due or status.state != JobState.RUNNING):
             self._said_s, self._said = time.monotonic(), now
-            click.echo(json.dumps({"progress": status.to_plain()}), err=True)
+            told = status.shortened() if status.state == JobState.RUNNING else status
+            click.echo(json.dumps({"progress": told.to_plain()}), err=True)
 
 
 def _tell_kept_status(name: str) -> None:

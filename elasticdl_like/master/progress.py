@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from elasticdl_like.tasks import EpochKey, TaskType
@@ -147,6 +147,10 @@ class JobStatus:
     def to_plain(self) -> dict[str, Any]:
         """Returns the status as `elasticdl status --json` prints it."""
         return asdict(self) | {"evaluations": [each.to_plain() for each in self.evaluations]}
+
+    def shortened(self) -> JobStatus:
+        """Returns the status with the last evaluation alone, to be told again and again."""
+        return replace(self, evaluations=self.evaluations[-1:])
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> JobStatus:

@@ -13,9 +13,11 @@ from small_pods import IMAGE
 
 from elasticdl_command import Finished, RunningCommand, eventually, run, running
 from elasticdl_like.errors import ClusterError
+from elasticdl_like.master.progress import JobStatus
 from elasticdl_like.platforms.kubernetes import places
 from elasticdl_like.platforms.kubernetes.client import Cluster
 from elasticdl_like.platforms.kubernetes.jobs import newest_pod
+from elasticdl_like.platforms.kubernetes.master_log import parse_line
 from elasticdl_like.platforms.kubernetes.pod_state import Pod, PodPhase, pod_state
 
 RECORDS_PER_EPOCH = 1400
@@ -198,8 +200,8 @@ class User:
             lines = list(self.cluster.read_log(self.master(job), tail_lines=_TAIL_LINES))
         except ClusterError:
             return {}  # the pod is new, or has just gone
-        said = [json.loads(line) for line in lines if line.startswith(b'{"progress": ')]
-        return said[-1]["progress"] if said else {}
+        said = [entry for entry in map(parse_line, lines) if isinstance(entry, JobStatus)]
+        return said[-1].to_plain() if said else {}
 
     def nothing_is_left(self) -> bool:
         """Returns whether no object of any job is left."""

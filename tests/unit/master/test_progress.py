@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -80,6 +81,10 @@ def test_the_status_is_json() -> None:
         workers_wanted=2,
         round=RoundStatus(3, "running", (2, 0), 1.5),
     )
+    earlier = Evaluation(EpochKey(TaskType.EVALUATION, 0, 30), {"accuracy": 0.5})
+    longer = dataclasses.replace(status, evaluations=(earlier, *status.evaluations))
+    assert len(longer.to_plain()["evaluations"]) == 2
+    assert longer.shortened() == status
     plain = json.loads(json.dumps(status.to_plain()))
     assert plain["evaluations"] == [{"epoch": 1, "step": 70, "metrics": {"accuracy": 0.75}}]
     assert plain["workers"] == [
