@@ -141,7 +141,7 @@ class User:
         is_it: Callable[[Mapping[str, Any]], bool] = lambda status: True,
         job: str = "digits",
     ) -> Mapping[str, Any]:
-        """Returns the status of a job once so many workers have finished a step together.
+        """Returns the status of a job once so many workers have finished a step.
 
         Args:
             members: how many.
@@ -149,16 +149,18 @@ class User:
             job: its name.
         """
         first: Mapping[str, Any] | None = None
+        first_round = 0
 
         def look() -> Mapping[str, Any] | None:
-            nonlocal first
+            nonlocal first, first_round
             status = self._last_progress(job)
-            together = status.get("round") or {"members": []}
+            # A worker that trains alone is in no round.
+            together = status.get("round") or {"members": status.get("workers", ()), "number": 0}
             if len(together["members"]) != members or not is_it(status):
                 first = None
                 return None
-            if first is None or first["round"]["number"] != together["number"]:
-                first = status
+            if first is None or first_round != together["number"]:
+                first, first_round = status, together["number"]
             return status if status["step"] > first["step"] else None
 
         return eventually(look, 150)

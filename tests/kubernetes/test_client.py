@@ -10,7 +10,7 @@ from small_pods import SELECTOR, SLEEP, own_configuration, small_pod
 
 from elasticdl_command import eventually
 from elasticdl_like.errors import ClusterError, ClusterUnavailableError
-from elasticdl_like.platforms.kubernetes.client import CONFLICT, GONE, NOT_FOUND, Cluster
+from elasticdl_like.platforms.kubernetes.client import CONFLICT, NOT_FOUND, Cluster
 from elasticdl_like.platforms.kubernetes.pod_state import PodPhase, pod_state
 
 pytestmark = pytest.mark.kubernetes
@@ -102,13 +102,6 @@ def test_what_is_noted_about_a_pod(cluster: Cluster, make_pod: MakePod) -> None:
     events = eventually(lambda: cluster.pod_events("huge"), 30)
     assert events[-1]["reason"] == "FailedScheduling"
     assert cluster.pod_events("other") == []
-
-
-def test_a_watch_from_a_moment_that_is_too_long_ago(cluster: Cluster) -> None:
-    with pytest.raises(ClusterError) as at:
-        for _ in cluster.watch_pods(SELECTOR, "1"):
-            pass
-    assert at.value.code == GONE
 
 
 def test_calls_are_counted(cluster: Cluster) -> None:
