@@ -15,6 +15,8 @@ from cluster_user import User
 from node_volume import claimed_volume
 from small_pods import small_pod
 
+from elasticdl_command import eventually
+from elasticdl_like.errors import ClusterError, ClusterUnavailableError
 from elasticdl_like.platforms.kubernetes.client import Cluster
 from elasticdl_like.platforms.kubernetes.transport import Transport, load_configuration
 
@@ -45,6 +47,7 @@ def namespace(transport: Transport) -> Iterator[str]:
             for subject in plain.get("subjects", ()):
                 subject["namespace"] = name
             transport.request(f"create {plain['kind']} of-masters", "POST", path, body=plain)
+        eventually(lambda: _takes_pods(transport, name), 60)
         yield name
     finally:
         transport.request(f"delete Namespace {name}", "DELETE", f"/api/v1/namespaces/{name}")
@@ -76,3 +79,13 @@ def user(
     shutil.copytree(_ZOO, zoo, dirs_exist_ok=True)
     with claimed_volume(transport, cluster, digits):
         yield User(tmp_path, cluster, zoo)
+
+
+def _takes_pods(transport: Transport, namespace: str) -> bool:
+    """Returns whether the namespace is ready: its default service account comes a little later."""
+    path, pod = f"/api/v1/namespaces/{namespace}/pods", small_pod("first", "true")
+    try:
+        transport.request("try Pod first", "POST", path, {"dryRun": "All"}, body=pod)
+    except (ClusterError, ClusterUnavailableError):
+        return False
+    return True

@@ -52,7 +52,7 @@ def test_digits_from_submission_to_stop(user: User) -> None:
 
 def test_a_running_job_is_looked_at_scaled_left_and_stopped(user: User) -> None:
     with user.following(user.submission()) as follower:
-        eventually(lambda: "epoch 2/" in follower.stderr, 120, follower)
+        eventually(lambda: "(epoch 2)" in follower.stderr, 120, follower)
         follower.press_ctrl_c()
         left = follower.wait(30)
     assert left.exit_code == 130
