@@ -21,14 +21,12 @@ import sys
 import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import first_steps
 import step_times
-import yaml
 from common import write_recordio
 from comparison import Figure, figure_table
 
@@ -36,14 +34,16 @@ from elasticdl_like.data_readers.recordio import Compressor
 from elasticdl_like.errors import ClusterError
 from elasticdl_like.platforms.kubernetes import places
 from elasticdl_like.platforms.kubernetes.client import Cluster
-from elasticdl_like.platforms.kubernetes.pod_state import Pod, PodPhase, pod_state
+from elasticdl_like.platforms.kubernetes.pod_state import Pod
 from elasticdl_like.platforms.kubernetes.transport import Transport, load_configuration
 
 FOLDER = Path(__file__).parent
 TESTS = FOLDER.parent / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "kubernetes")]
 
+from cluster_user import running_pods  # noqa: E402
 from node_volume import CLAIM, claimed_volume  # noqa: E402
+from role_namespace import role_namespace  # noqa: E402
 from small_pods import IMAGE  # noqa: E402
 
 RECORDS = 5000
@@ -75,29 +75,6 @@ def wait_for(look: Callable[[], Found | None]) -> Found:
     return found
 
 
-@contextlib.contextmanager
-def namespace(transport: Transport) -> Iterator[Cluster]:
-    """Makes a namespace, with the role of masters, that lasts as long as the context."""
-    name = f"elasticdl-bench-{uuid.uuid4().hex[:8]}"
-    path = "/api/v1/namespaces"
-    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    transport.request(f"create Namespace {name}", "POST", path, body=body)
-    role = (FOLDER.parent / "manifests" / "rbac.yaml").read_text(encoding="utf-8")
-    try:
-        for plain in yaml.safe_load_all(role):
-            group = plain["apiVersion"]
-            root = f"/apis/{group}" if "/" in group else f"/api/{group}"
-            for subject in plain.get("subjects", ()):
-                subject["namespace"] = name
-            kind = plain["kind"]
-            where = f"{root}/namespaces/{name}/{kind.lower()}s"
-            transport.request(f"create {kind} of-masters", "POST", where, body=plain)
-        with Cluster.connect(name) as cluster:
-            yield cluster
-    finally:
-        transport.request(f"delete Namespace {name}", "DELETE", f"{path}/{name}")
-
-
 class RunningJob:
     """A job of two workers that runs in the cluster.
 
@@ -118,13 +95,7 @@ class RunningJob:
 
     def pods(self, role: str) -> list[Pod]:
         """Returns the pods that run and are to go on, the oldest first."""
-        listed = self._cluster.list_pods(places.pod_selector(self._name, role)).items
-        states = [(pod, pod_state(pod)) for pod in listed]
-        going_on = [
-            pod
-            for pod, state in states
-            if state.phase is PodPhase.RUNNING and not state.being_deleted
-        ]
+        going_on = running_pods(self._cluster, role, self._name)
         return sorted(going_on, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
     def first_steps(self) -> dict[str, float]:
@@ -264,7 +235,8 @@ def main() -> None:
         write_recordio(data / "data.recordio", records, Compressor.SNAPPY)
         make_zoo(folder)
         transport = stack.enter_context(contextlib.closing(Transport(load_configuration())))
-        cluster = stack.enter_context(namespace(transport))
+        namespace = stack.enter_context(role_namespace(transport))
+        cluster = stack.enter_context(Cluster.connect(namespace))
         stack.enter_context(claimed_volume(transport, cluster, data))
         print(figure_table(measure(cluster, folder)))
 

@@ -102,13 +102,7 @@ class User:
 
     def pods(self, role: str, job: str = "digits") -> list[Pod]:
         """Returns the pods of a job that run and are to go on."""
-        listed = self.cluster.list_pods(places.pod_selector(job, role)).items
-        states = [(pod, pod_state(pod)) for pod in listed]
-        return [
-            pod
-            for pod, state in states
-            if state.phase is PodPhase.RUNNING and not state.being_deleted
-        ]
+        return running_pods(self.cluster, role, job)
 
     def worker(self, worker_id: int, job: str = "digits") -> str:
         """Returns the name of the pod of a worker that runs."""
@@ -173,22 +167,26 @@ class User:
         assert f"job {job} finished: " in done.stdout
         return done
 
-    def check_ledger(self, job: str = "digits") -> list[Mapping[str, Any]]:
-        """Recomputes the ledger of a job that is over; returns its training epochs, all exact."""
+    def verified_ledger(self, job: str) -> list[Mapping[str, Any]]:
+        """Returns the epochs of a job that is over, computed again from its journal and data."""
         directory = f"{MOUNT_PATH}/jobs/{job}"
         printed = run_on_volume(
             self.cluster, "ledger", f"elasticdl ledger {directory} --verify --json"
         )
         ledger = json.loads(printed)
         assert ledger["differences"] == []
-        epochs = [entry for entry in ledger["epochs"] if entry["type"] == "training"]
-        ended = [entry for entry in epochs if entry["ended"]]
-        assert {(entry["committed"], entry["missing"]) for entry in ended} == {
-            (RECORDS_PER_EPOCH, 0)
-        }
+        epochs: list[Mapping[str, Any]] = ledger["epochs"]
+        return epochs
+
+    def check_ledger(self, job: str = "digits") -> list[Mapping[str, Any]]:
+        """Returns the epochs of a training that is over, all of which are exact."""
+        epochs = self.verified_ledger(job)
+        assert {entry["missing"] for entry in epochs if entry["ended"]} == {0}
+        training = [entry for entry in epochs if entry["type"] == "training"]
+        assert {entry["committed"] for entry in training if entry["ended"]} == {RECORDS_PER_EPOCH}
         # The next one may have been prepared when the job ended.
-        assert [entry["committed"] for entry in epochs if not entry["ended"]] in ([], [0])
-        return ended
+        assert [entry["committed"] for entry in training if not entry["ended"]] in ([], [0])
+        return epochs
 
     def stop(self, job: str = "digits") -> None:
         """Stops a job; nothing of any job is left then."""
@@ -208,3 +206,12 @@ class User:
     def nothing_is_left(self) -> bool:
         """Returns whether no object of any job is left."""
         return not any(self.cluster.list_objects(kind, _OF_ANY_JOB).items for kind in _KINDS)
+
+
+def running_pods(cluster: Cluster, role: str, job: str) -> list[Pod]:
+    """Returns the pods of a job that run and are to go on."""
+    listed = cluster.list_pods(places.pod_selector(job, role)).items
+    states = [(pod, pod_state(pod)) for pod in listed]
+    return [
+        pod for pod, state in states if state.phase is PodPhase.RUNNING and not state.being_deleted
+    ]

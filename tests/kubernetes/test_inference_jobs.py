@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
 from cluster_user import PLAIN_MODEL, RECORDS_PER_EPOCH, User
-from node_volume import MOUNT_PATH, run_on_volume
+from node_volume import run_on_volume
 
 from elasticdl_command import eventually, run
 
@@ -30,17 +28,6 @@ def trained(user: User) -> User:
     assert done.exit_code == 0, done.stderr
     user.stop()
     return user
-
-
-def verified(user: User, job: str) -> list[Mapping[str, Any]]:
-    """Returns the epochs of the ledger of a job, computed again from its journal and data."""
-    directory = f"{MOUNT_PATH}/jobs/{job}"
-    ledger = json.loads(
-        run_on_volume(user.cluster, "ledger", f"elasticdl ledger {directory} --verify --json")
-    )
-    assert ledger["differences"] == []
-    epochs: list[Mapping[str, Any]] = ledger["epochs"]
-    return epochs
 
 
 def test_each_record_is_predicted_once_although_a_worker_dies(trained: User) -> None:
@@ -82,7 +69,7 @@ def test_each_record_is_predicted_once_although_a_worker_dies(trained: User) -> 
     printed = run_on_volume(user.cluster, "rows", "cat jobs/predictions/part-*.jsonl")
     rows = [json.loads(line) for line in printed.splitlines() if line]
     assert len({(row["shard"], row["index"]) for row in rows}) == len(rows) == RECORDS_PER_EPOCH
-    (epoch,) = verified(user, "daily")
+    (epoch,) = user.verified_ledger("daily")
     assert (epoch["committed"], epoch["missing"]) == (RECORDS_PER_EPOCH, 0)
 
     # The same was to be seen live, and is still to be seen.
@@ -105,7 +92,7 @@ def test_an_evaluation_tells_the_accuracy(trained: User) -> None:
     assert f"job exam finished: {VALIDATION_RECORDS} records evaluated" in done.stdout
     metrics = dict(line.split() for line in done.stdout.splitlines() if len(line.split()) == 2)
     assert float(metrics["accuracy"]) > 0.9
-    (epoch,) = verified(user, "exam")
+    (epoch,) = user.verified_ledger("exam")
     assert epoch["committed"] == VALIDATION_RECORDS
     user.stop("exam")
 

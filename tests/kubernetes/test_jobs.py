@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cluster_user import PLAIN_MODEL, User
+from cluster_user import PLAIN_MODEL, RECORDS_PER_EPOCH, User
 
 from elasticdl_command import eventually, run
 from elasticdl_like.platforms.kubernetes import places
@@ -20,10 +20,13 @@ def test_digits_from_submission_to_stop(user: User) -> None:
     assert float(accuracy.split()[0].rstrip(",")) > 0.95
     assert "epoch 10/10" in done.stderr
 
-    assert len(user.check_ledger()) == 10
+    epochs = user.check_ledger()
+    assert [entry["committed"] for entry in epochs if entry["type"] == "training"] == [
+        RECORDS_PER_EPOCH
+    ] * 10
+    assert {entry["missing"] for entry in epochs} == {0}
     # What is left in the cluster says the same.
-    kept = [entry for entry in user.ask("ledger", "digits")["epochs"] if entry["missing"] == 0]
-    assert len([entry for entry in kept if entry["type"] == "training"]) == 10
+    assert user.ask("ledger", "digits")["epochs"] == epochs
     assert user.ask("status", "digits")["state"] == "finished"
     assert [(job["name"], job["state"]) for job in user.ask("jobs", "list")] == [
         ("digits", "finished")
@@ -46,7 +49,10 @@ def test_digits_from_submission_to_stop(user: User) -> None:
         *submission, *("--num_epochs", 1, "--overwrite"), directory=user.directory, timeout=120
     )
     assert anew.exit_code == 0, anew.stderr
-    assert len(user.check_ledger()) == 1
+    epochs = user.check_ledger()
+    assert [entry["committed"] for entry in epochs if entry["type"] == "training"] == [
+        RECORDS_PER_EPOCH
+    ]
     user.stop()
 
 
